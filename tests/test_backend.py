@@ -1,0 +1,200 @@
+"""Gradients against finite differences, determinism, devices, and a silent start."""
+
+import os
+import subprocess
+import sys
+
+from resnet_lessons import backend
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+on_tensorflow = pytest.mark.skipif(backend.BACKEND != "tensorflow", reason="the fused kernel is TensorFlow's")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def as_numpy(tensor):
+    return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
+
+
+# Gradients
+
+
+def small_model(dropout=0.0):
+    """Build conv, batch norm, tanh, dropout, dense: (B, 5, 5, 2) to (B, 2). Smooth, so that differences converge."""
+    keras.utils.set_random_seed(1)
+    x = inputs = keras.Input((5, 5, 2))
+    x = backend.BatchNormalization(momentum=0.9)(layers.Conv2D(3, 3)(x))
+    x = layers.Dropout(dropout, seed=2)(layers.Activation("tanh")(x))
+    return keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
+
+
+def values(variables):
+    return [as_numpy(v.value) for v in variables]
+
+
+def squared_error(y, outputs):
+    return keras.ops.square(y - outputs)
+
+
+@pytest.fixture
+def batch(rng):
+    return rng.normal(3.0, size=(6, 5, 5, 2)).astype("float32"), rng.normal(size=(6, 2)).astype("float32")
+
+
+def central_difference(model, weight, direction, batch, step=1e-2):
+    """Differentiate the loss along ``direction`` of one weight, numerically."""
+    start = as_numpy(weight.value)
+    losses = []
+    for sign in (1, -1):
+        weight.assign(start + sign * step * direction)
+        losses.append(backend.gradients(model, *batch, squared_error)[0])
+    weight.assign(start)
+    return (losses[0] - losses[1]) / (2 * step)
+
+
+def test_gradients_agree_with_finite_differences(rng, batch):
+    model = small_model()
+    _, gradient = backend.gradients(model, *batch, squared_error)
+    assert [g.shape for g in gradient] == [v.shape for v in model.trainable_variables]
+    slopes, differences = [], []
+    for weight, g in zip(model.trainable_variables, gradient, strict=True):
+        for _ in range(3):
+            direction = rng.choice([-1.0, 1.0], size=weight.shape) / np.sqrt(g.size)
+            slopes.append(np.vdot(g, direction))
+            differences.append(central_difference(model, weight, direction, batch))
+    np.testing.assert_allclose(slopes, differences, rtol=0.01, atol=2e-3)
+    with pytest.raises(AssertionError):  # negative control
+        np.testing.assert_allclose(np.multiply(slopes, 1.05), differences, rtol=0.01, atol=2e-3)
+
+
+def test_the_loss_is_the_mean_over_the_batch_in_training_mode(batch):
+    model, (x, y) = small_model(), batch
+    loss, _ = backend.gradients(model, x, y, squared_error)
+    inference, training = (np.mean((y - as_numpy(model(x, training=mode))) ** 2) for mode in (False, True))
+    assert loss == pytest.approx(training, rel=1e-5)
+    assert loss != pytest.approx(inference, rel=1e-2)
+
+
+def test_gradients_leave_the_model_as_it_was(batch):
+    model = small_model(dropout=0.5)
+    before = values(model.variables)
+    first, _ = backend.gradients(model, *batch, squared_error)
+    again, _ = backend.gradients(model, *batch, squared_error)
+    assert first == again  # the seed of the dropout, too, is where it was
+    for found, kept in zip(values(model.variables), before, strict=True):
+        np.testing.assert_array_equal(found, kept)
+    model(batch[0], training=True)  # negative control: an ordinary call moves the statistics and the seed
+    assert any((now != kept).any() for now, kept in zip(values(model.variables), before, strict=True))
+
+
+def test_a_failing_loss_leaves_the_model_as_it_was(batch):
+    model = small_model()
+    before = values(model.variables)
+
+    def wrong(*_):
+        raise RuntimeError("no such loss")
+
+    with pytest.raises(RuntimeError, match="no such loss"):
+        backend.gradients(model, *batch, wrong)
+    for found, kept in zip(values(model.variables), before, strict=True):
+        np.testing.assert_array_equal(found, kept)
+
+
+def test_a_weight_that_the_loss_does_not_see_has_gradient_zero(rng):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, [layers.Dense(2)(inputs), layers.Dense(2)(inputs)])
+    x = rng.normal(size=(4, 3)).astype("float32")
+    _, gradient = backend.gradients(model, x, None, lambda _, outputs: outputs[0])
+    assert [bool(np.any(g)) for g in gradient] == [True, True, False, False]
+    assert [g.shape for g in gradient] == [v.shape for v in model.trainable_variables]
+
+
+# Devices, versions, start-up
+
+
+def test_devices_and_versions():
+    found = backend.devices()
+    assert "CPU" in {kind for kind, _ in found} or {"GPU", "TPU"} & {kind for kind, _ in found}
+    assert all(isinstance(name, str) and name for _, name in found)
+    assert backend.versions()["keras"] == keras.__version__
+    assert set(backend.versions()) == {"keras", backend.BACKEND}
+
+
+def python(code, **environment):
+    """Run ``code`` in a fresh Python with ``environment`` on top of this one's."""
+    noisy = {key: value for key, value in os.environ.items() if not key.startswith(("TF_CPP", "KERAS_BACKEND"))}
+    wanted = {"KERAS_BACKEND": backend.BACKEND} | environment
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=noisy | wanted, check=False)
+
+
+def test_importing_and_first_use_print_nothing():
+    done = python("from resnet_lessons import backend; import keras; keras.ops.ones(3) + 1; backend.devices()")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_what_is_held_back_is_shown_when_the_block_fails():
+    code = """
+import os, sys
+from resnet_lessons.backend import quiet_stderr
+with quiet_stderr():
+    os.write(2, b"held back")
+print("between", file=sys.stderr)
+try:
+    with quiet_stderr():
+        os.write(2, b"shown: a library is missing ")
+        raise OSError("no such library")
+except OSError as error:
+    print(error, file=sys.stderr)
+os.write(2, b"after")
+"""
+    done = python(code)
+    assert done.stderr == "between\nshown: a library is missing no such library\nafter"
+
+
+@pytest.mark.parametrize("name", ["numpy", "nonsense"])
+def test_another_backend_is_refused_with_what_to_set(name):
+    done = python("from resnet_lessons import backend", KERAS_BACKEND=name)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: The lessons run on Keras's TensorFlow or JAX backend. Received: ")
+    assert "Set the environment variable KERAS_BACKEND to 'tensorflow' or 'jax'" in last
+
+
+def test_images_with_channels_first_are_refused_with_what_to_set(tmp_path):
+    (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first"}')
+    done = python("from resnet_lessons import backend", KERAS_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert "Set it to 'channels_last' in keras.json" in done.stderr.strip().splitlines()[-1]
+
+
+@on_tensorflow
+def test_deterministic_runs_refuse_unseeded_randomness_and_repeat_bit_by_bit():
+    code = """
+import numpy as np
+from resnet_lessons import backend, models
+import keras
+import tensorflow as tf
+tf.random.normal([1])  # allowed until now
+backend.make_deterministic()
+try:
+    tf.random.normal([1])
+except RuntimeError as error:
+    print("seed" in str(error))
+def once():
+    keras.utils.set_random_seed(0)
+    model = models.resnet_v1(8, width=4)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    rng = np.random.default_rng(0)
+    model.fit(rng.normal(size=(64, 32, 32, 3)), rng.integers(0, 10, 64), batch_size=32, verbose=0, shuffle=False)
+    return np.concatenate([w.ravel() for w in model.get_weights()])
+print((once() == once()).all())
+"""
+    done = python(code)
+    assert done.stdout.split() == ["True", "True"], done.stderr
