@@ -169,6 +169,18 @@ def _tensorflow_device_name(device):
     return details.get("device_name", device.name.removeprefix("/physical_device:"))
 
 
+def accelerators_have_bfloat16():
+    """Return whether every GPU computes in bfloat16 (NVIDIA: compute capability 8.0, Ampere); None without a GPU."""
+    if BACKEND == "jax":
+        found = [d for d in jax.devices() if d.platform != "cpu"]
+        capabilities = [float(getattr(d, "compute_capability", 8.0)) for d in found]  # a TPU has none, and has bfloat16
+    else:
+        found = tf.config.list_physical_devices("GPU")
+        details = (tf.config.experimental.get_device_details(d) for d in found)
+        capabilities = [float("{}.{}".format(*d.get("compute_capability", (0, 0)))) for d in details]
+    return min(capabilities) >= 8.0 if found else None
+
+
 def versions():
     """Return the versions that decide what a computation gives: a dict of package name to version."""
     module = tf if BACKEND == "tensorflow" else jax

@@ -127,6 +127,18 @@ def test_devices_and_versions():
     assert set(backend.versions()) == {"keras", backend.BACKEND}
 
 
+@on_tensorflow
+@pytest.mark.parametrize(
+    ("capabilities", "answer"), [((), None), (((8, 0),), True), (((9, 0), (7, 5)), False), ((None,), False)]
+)
+def test_a_gpu_without_bfloat16_is_known(monkeypatch, capabilities, answer):
+    details = [{} if capability is None else {"compute_capability": capability} for capability in capabilities]
+    config = backend.tf.config
+    monkeypatch.setattr(config, "list_physical_devices", lambda kind: list(range(len(details))))  # noqa: ARG005
+    monkeypatch.setattr(config.experimental, "get_device_details", details.__getitem__)
+    assert backend.accelerators_have_bfloat16() is answer
+
+
 def python(code, **environment):
     """Run ``code`` in a fresh Python with ``environment`` on top of this one's."""
     noisy = {key: value for key, value in os.environ.items() if not key.startswith(("TF_CPP", "KERAS_BACKEND"))}
