@@ -1,0 +1,37 @@
+"""Look inside a network: a model and arrays in, arrays out.
+
+He et al. 2015, Sec. 4.1, argue that plain nets with batch norm do not suffer from vanishing gradients; lesson 01 checks
+it with ``gradient_norms``.
+"""
+
+from resnet_lessons import backend
+
+import keras
+import numpy as np
+
+
+def gradient_norms(model, x, y):
+    """Measure the loss's gradient for every convolution kernel, on one batch in training mode.
+
+    The model is left as it was. Its last layer decides whether the loss takes logits or probabilities.
+
+    Args:
+        model: a classifier that ends in a dense layer, such as ``models.build`` gives.
+        x: (B, H, W, C) float32, normalized as for training.
+        y: (B,) labels.
+
+    Returns:
+        The names of the convolutions from first to last, and their gradients' Euclidean norms, (L,) float64.
+        Those on shortcuts, projections and gates, are not among them.
+    """
+    from_logits = model.layers[-1].activation is keras.activations.linear
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
+    _, gradients = backend.gradients(model, x, y, loss)
+    by_variable = {
+        variable.path: np.linalg.norm(gradient.astype("float64"))
+        for variable, gradient in zip(model.trainable_variables, gradients, strict=True)
+    }
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    convolutions = [layer for layer in convolutions if "_shortcut_" not in layer.name and "_gate" not in layer.name]
+    norms = np.array([by_variable[layer.kernel.path] for layer in convolutions])
+    return [layer.name for layer in convolutions], norms

@@ -1,0 +1,48 @@
+"""Widgets of the lessons: thin over pure functions, and never the only way to a result.
+
+Each has a twin in plain functions whose output a lesson shows as well, for readers on paper or on a page without a
+kernel. Lesson 01 uses ``plain_net_picker``.
+"""
+
+from resnet_lessons import accounting, specs
+
+import ipywidgets
+import tabulate
+
+
+def plain_net_table(ns, tablefmt="html"):
+    """Make a table of the plain nets with n pairs of convolutions a stage.
+
+    Args:
+        ns: the values of n.
+        tablefmt: of ``tabulate``: "html", "github", ...
+
+    Returns:
+        The table, text that a notebook shows as a table if it is HTML.
+    """
+    header = ["n", "layers", "parameters", "multiply-adds per image"]
+    rows = []
+    for n in ns:
+        spec = specs.Spec("plain", specs.depth_for("plain", n))
+        count = accounting.count(spec)
+        rows.append([n, spec.depth, f"{count.parameters:,}", f"{count.multiply_adds:,}"])
+    return tabulate.tabulate(rows, header, tablefmt=tablefmt, colalign=["right"] * 4, disable_numparse=True)
+
+
+def plain_net_picker(n=9):
+    """Return a slider for n, from 1 to 18, over the row of ``plain_net_table`` for it."""
+    slider = ipywidgets.IntSlider(
+        value=n,
+        min=1,
+        max=18,
+        description="pairs n",
+        continuous_update=True,
+        tooltip="pairs of convolutions in each of the three stages",
+    )
+    table = ipywidgets.HTML(value=plain_net_table([slider.value]))  # n, or the nearest allowed
+
+    def redraw(change):
+        table.value = plain_net_table([change["new"]])
+
+    slider.observe(redraw, names="value")
+    return ipywidgets.VBox([slider, table])
