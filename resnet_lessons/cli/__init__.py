@@ -1,0 +1,113 @@
+"""The command line ``resnet-lessons``: a function for each command, which imports what is slow only when it runs.
+
+Exit codes: 0, 1 for a problem or an error, 2 for a wrong call, 130 after Ctrl-C. An error is one line on stderr; with
+``--debug`` it is Python's traceback. Lesson 00 uses ``doctor`` and ``data``.
+"""
+
+import sys
+from pathlib import Path
+
+from resnet_lessons import __version__
+
+import click
+
+from . import tables
+from .program import Program, examples
+
+
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples("resnet-lessons doctor", "resnet-lessons data status"),
+)
+@click.version_option(__version__, prog_name="resnet-lessons", message="%(prog)s %(version)s")
+def main():
+    """Deep residual networks in lessons: check this machine, get data, compare networks."""
+
+
+@main.command("doctor", short_help="Check this machine and the installation.", epilog=examples("resnet-lessons doctor"))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.pass_context
+def doctor_command(ctx, as_json):
+    """Look at this machine and the installation, and name the command that mends each problem.
+
+    Takes some seconds, because it loads TensorFlow. Exit code 1 when there is a problem.
+    """
+    from resnet_lessons import doctor
+
+    findings = doctor.examine()
+    click.echo(tables.as_json(findings) if as_json else tables.report(findings))
+    ctx.exit(any(finding.status == "problem" for finding in findings))
+
+
+@main.group(epilog=examples("resnet-lessons data status", "resnet-lessons data fetch cifar10"))
+def data():
+    """List the data sets at hand, and download one."""
+
+
+@data.command("status", short_help="List the data sets at hand.", epilog=examples("resnet-lessons data status"))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.pass_context
+def data_status(ctx, as_json):
+    """List the data sets at hand, what each really is, and where it lies. Downloads nothing.
+
+    Exit code 1 when one of them is damaged.
+    """
+    from resnet_lessons.data import status
+
+    rows = status()
+    click.echo(tables.as_json(rows) if as_json else tables.data_table(rows))
+    ctx.exit(any(row.problem for row in rows))
+
+
+@data.command(
+    "fetch",
+    short_help="Download CIFAR-10 or MNIST.",
+    epilog=examples(
+        "resnet-lessons data fetch cifar10",
+        "resnet-lessons data fetch cifar10 --mirror https://example.org/cifar-10-python.tar.gz",
+    ),
+)
+@click.argument("name", type=click.Choice(["cifar10", "mnist"]), default="cifar10")
+@click.option("--mirror", metavar="URL", help="Another address of the same file; its checksum is tested.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to put it, instead of the package's cache.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a silent server is waited for.",
+)
+def data_fetch(name, mirror, folder, timeout):
+    """Download CIFAR-10 (170 MB) or MNIST (11 MB) with a checksum; go on where a download was cut.
+
+    Prints the path of the file. CIFAR-10's own server can take most of an hour.
+    """
+    from resnet_lessons.data import fetch
+    from resnet_lessons.doctor.finding import set_variable
+
+    path = fetch(name, mirror=mirror, folder=folder, timeout=timeout, progress=sys.stderr.isatty())
+    click.echo(path)
+    if folder is not None:
+        setting = set_variable("RESNET_LESSONS_DATA", str(path.parent))
+        click.echo(f"The lessons find it there after: {setting}", err=True)
+
+
+@main.command(short_help="Compare networks: cost, published accuracy.", epilog=examples("resnet-lessons models"))
+def models():
+    """Print the networks of both papers and of the Keras example, with their cost and published accuracy.
+
+    The Keras example's table quotes the papers beside networks that are not the papers': the last columns say which
+    network each number belongs to. Takes some seconds, because it loads Keras.
+    """
+    from resnet_lessons import backend  # noqa: F401 - comes first: it loads Keras without start-up messages
+
+    click.echo(tables.PAPER_CAPTION)
+    click.echo(tables.paper_table())
+    click.echo(tables.KERAS_EXAMPLE_CAPTION)
+    click.echo(tables.keras_example_table())
