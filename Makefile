@@ -1,0 +1,110 @@
+# One command for each thing a learner, an author or the CI does. `make` alone lists them.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?=
+LESSON ?=
+LAB ?=
+SUPPORTED := 3.11 3.12 3.13
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+# Prints the first interpreter that runs, is supported and can make an environment; a name on PATH may do none of them.
+define find_python
+	seen=; found=; \
+	for name in $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3); do \
+	  version=$$("$$name" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
+	  case " $(SUPPORTED) " in *" $$version "*) ;; *) seen="$$seen $$name is $$version;"; continue;; esac; \
+	  "$$name" -c 'import ensurepip, venv' 2>/dev/null || \
+	    { seen="$$seen $$name ($$version) lacks venv (Debian: apt install python3-venv);"; continue; }; \
+	  found=$$name; break; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "No usable Python. Found:$${seen:- none that runs}. Allowed: $(SUPPORTED)." >&2; \
+	  echo "Install one of these, or name it: make PYTHON=/path/to/python3.12 lab" >&2; \
+	  exit 1; \
+	fi
+endef
+
+# $(call nbval,WORKDIR,NOTEBOOKS): both caches are new and empty, so what the user keeps there is never seen. Figures go
+# where the kernel's inline backend puts them, as in JupyterLab.
+define nbval
+	rm -rf build/test/$(1); mkdir -p build/test/$(1)/keras; \
+	env -u MPLBACKEND RESNET_LESSONS_CACHE="$$PWD/build/test/$(1)" KERAS_HOME="$$PWD/build/test/$(1)/keras" \
+	  $(BIN)/python -m pytest --nbval $(2)
+endef
+
+.PHONY: help
+help:  ## list these targets
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do \
+	  printf '%-12s %s\n' "$$name" "$$text"; done
+	@echo "PYTHON=... chooses the interpreter for .venv ($(SUPPORTED)). RESNET_LESSONS_DATA=... points at the data."
+
+.PHONY: python
+python:
+	@$(find_python); echo "$$found"
+
+# An environment that exists is never rebuilt with another interpreter behind the user's back.
+.PHONY: same-python
+same-python:
+	@$(find_python); code='import sys; print(sys.version.split()[0])'; \
+	want=$$("$$found" -c "$$code"); have=$$($(BIN)/python -c "$$code" 2>/dev/null) || exit 0; \
+	[ "$$want" = "$$have" ] || { \
+	  echo ".venv was made with Python $$have, PYTHON=$(PYTHON) is $$want. Run 'make clean' first." >&2; exit 1; }
+
+# The stamp is written last, so an interrupted installation is taken up again by the next call.
+$(STAMP): requirements.lock pyproject.toml $(if $(PYTHON),| same-python)
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  $(find_python); echo "Making .venv with $$found"; "$$found" -m venv --clear .venv; fi
+	@echo "Installing what requirements.lock pins: some minutes the first time"
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: lab
+lab: $(STAMP)  ## open the first lesson in JupyterLab (options: LAB="--no-browser --port 8890")
+	$(BIN)/python -m jupyter lab --ServerApp.root_dir="$(CURDIR)" $(LAB) notebooks/00_start_here.ipynb
+
+.PHONY: lint
+lint: $(STAMP)  ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# Lessons 00 and 01 must hold with no data set at all; with one at hand, every lesson is run on it first.
+.PHONY: test
+test: lint  ## lint, run the tests, then every lesson against its stored outputs
+	@echo "== tests"
+	$(BIN)/python -m pytest tests
+ifneq ($(RESNET_LESSONS_DATA),)
+	@echo "== all lessons, data from $$RESNET_LESSONS_DATA"
+	@cd "$$RESNET_LESSONS_DATA" && export RESNET_LESSONS_DATA="$$PWD" && cd "$(CURDIR)" && \
+	  { $(call nbval,with-data,notebooks); }
+	@echo "== lessons 00 and 01, no data set"
+	@unset RESNET_LESSONS_DATA; $(call nbval,no-data,notebooks/00_*.ipynb notebooks/01_*.ipynb)
+else
+	@echo "== all lessons, no data set"
+	@unset RESNET_LESSONS_DATA; $(call nbval,no-data,notebooks)
+endif
+
+.PHONY: test-gpu
+test-gpu: $(STAMP)  ## run every lesson on a GPU; fails when none is visible
+	$(BIN)/python tests/require_gpu.py
+	$(BIN)/python -m pytest --nbval notebooks
+
+.PHONY: notebooks
+notebooks: $(STAMP)  ## build notebooks/*.ipynb from notebooks/src (one: LESSON=01)
+	$(BIN)/python notebooks/build.py $(LESSON)
+
+.PHONY: lock
+lock: $(STAMP)  ## pin the newest versions that pyproject.toml admits in requirements.lock
+	@mkdir -p build
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-annotate --no-emit-index-url \
+	  --no-emit-find-links --custom-compile-command "make lock" pyproject.toml -o build/requirements.lock
+	mv build/requirements.lock requirements.lock
+
+.PHONY: clean
+clean:  ## remove what make made: .venv, build, caches
+	rm -rf .venv build resnet_lessons.egg-info .pytest_cache .ruff_cache .hypothesis
+	find resnet_lessons tests notebooks -name __pycache__ -prune -exec rm -rf {} +
