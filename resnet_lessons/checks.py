@@ -105,13 +105,34 @@ def plain_depth(function):
             6 * n + 1: "Both the first convolution and the classifier count.",
             2 * n + 2: "There are three stages, each with n pairs.",
             3 * n + 2: "A pair is two convolutions.",
-            9 * n + 2: "That is for bottlenecks, three convolutions each; these are pairs.",
+            9 * n + 2: "That counts three convolutions in a pair; there are two.",
             12 * n + 3: "Batch norm is not counted as a layer here; only convolutions and the classifier are.",
         }
         raise _Wrong(
             f"n = {n} gave {answer}. " + hints.get(answer, "Count the first convolution, three stages, the classifier.")
         )
     return "6n + 2: one convolution first, three stages of n pairs, and the classifier."
+
+
+@_exercise
+def pairs_of(function):
+    """Check ``function(depth)``: the n of the plain net with that many layers, None where the family has none."""
+    for depth in (20, 56, 8, 110, 1202):
+        answer, right = _whole_number(function, depth), (depth - 2) // 6
+        if answer == right:
+            continue
+        hints = {
+            (depth - 2) // 2: "There are three stages, each with n pairs.",
+            (depth - 2) // 3: "A pair is two convolutions.",
+        }
+        hint = hints.get(answer, "Solve depth = 6n + 2 for n.")
+        raise _Wrong(f"{depth} layers gave n = {answer}. {hint}")
+    for depth in (21, 52, 2, 1):
+        answer = function(depth)
+        if answer is not None:
+            hint = "That would need n = 0." if depth == 2 else "Is (depth - 2) / 6 a whole number above 0?"
+            raise _Wrong(f"No net of the family has {depth} layers, but {depth} gave {_show(answer)}. {hint}")
+    return "n = (depth - 2) / 6, where that is a whole number of at least 1."
 
 
 @_exercise
@@ -220,7 +241,7 @@ def diagnose(function):
             raise _Wrong(f'It should return "degradation", "overfitting" or "neither". It returned {_show(answer)}.')
         if answer == right:
             continue
-        hint = hints.get((answer, right), "Nothing got worse by more than the noise.")
+        hint = hints.get((answer, right), "Against the shallow net, nothing got worse by more than the noise.")
         case = "shallow {} / {}, deep {} / {} (training / validation)".format(*errors)
         raise _Wrong(f"For {case} it said {answer!r}. {hint}")
     return "Training error tells them apart: overfitting keeps it low, degradation raises it."

@@ -91,14 +91,15 @@ def error_curves(ax, runs, window=10):
             steps, errors = zip(*((epoch["step"], 100 * epoch["val_error"]) for epoch in validated), strict=True)
             ax.plot(steps, errors, MARKERS[number], color=COLOURS[number], label=f"{label}, validation")
     ax.axhline(90, color="#888888", linewidth=0.8)
-    ax.annotate("guessing", (0.01, 90), xycoords=("axes fraction", "data"), color="#555555", fontsize=8, va="bottom")
+    words = {"color": "#555555", "fontsize": 8, "ha": "left", "va": "center"}
+    ax.annotate(" guessing", (1, 90), xycoords=("axes fraction", "data"), annotation_clip=False, **words)
     ax.set(xlabel="update", ylabel="error (%)")
     ax.legend(fontsize=8)
     return ax
 
 
 def layer_profile(ax, profiles, ylabel):
-    """Draw one value a layer for several nets, over the layer's relative place, on a logarithmic scale.
+    """Draw one value a layer for several nets on a logarithmic scale, their last layers above each other.
 
     Args:
         ax: where to draw.
@@ -109,8 +110,8 @@ def layer_profile(ax, profiles, ylabel):
         ``ax``.
     """
     for number, (label, values) in enumerate(profiles):
-        line(ax, number, np.linspace(0, 1, len(values)), values, f"{label} ({len(values)} convolutions)")
-    ax.set(xlabel="place in the net (0 first layer, 1 last)", ylabel=ylabel, yscale="log")
+        line(ax, number, np.arange(1 - len(values), 1), values, label)
+    ax.set(xlabel="convolution, counted from the last (0)", ylabel=ylabel, yscale="log")
     ax.legend(fontsize=8)
     return ax
 
@@ -162,10 +163,11 @@ def unit_diagram(ax, layers, shortcut=None):
     ax.annotate("", (0, 0.27), (0, 0.8), arrowprops={"arrowstyle": "->"})
     ax.text(0, 0.9, "x", ha="center", fontsize=10, style="italic")
     if shortcut is not None:
-        end = list(layers).index("+")
-        style = {"arrowstyle": "->", "linestyle": "-" if shortcut == "solid" else ":", "shrinkA": 0, "shrinkB": 10}
-        style["connectionstyle"] = f"arc3,rad={-3 / end:.2f}"
-        ax.annotate("", (0, -end), (0, 0.55), arrowprops=style)
+        end, dashes = list(layers).index("+"), "-" if shortcut == "solid" else ":"
+        ax.plot([0, 1.2, 1.2], [0.55, 0.55, -end], color="black", linewidth=1, linestyle=dashes)
+        style = {"arrowstyle": "->", "linestyle": dashes, "shrinkA": 0, "shrinkB": 10}
+        ax.annotate("", (0, -end), (1.2, -end), arrowprops=style)
+        ax.text(1.3, (0.55 - end) / 2, "x", fontsize=10, style="italic")
     ax.set(xlim=(-1.6, 1.9), ylim=(-len(layers) + 0.3, 1.3))
     ax.axis("off")
     return ax

@@ -142,7 +142,7 @@ _RECIPES = {
     "short": Recipe("short", steps=8_000),
     # As far as a minute goes on two cores: small batches for more updates, and a rate at which plain-56 moves at all.
     "minute": Recipe(
-        "minute", steps=80, batch_size=64, learning_rate=0.03, drops=(), validation=1000, steps_per_epoch=16
+        "minute", steps=64, batch_size=64, learning_rate=0.03, drops=(), validation=1000, steps_per_epoch=16
     ),
 }
 WARMUP_DEPTH = 110  # Sec. 4.2: from here up a rate of 0.1 is too large to start with

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-EXERCISES = (checks.plain_depth, checks.plain_parameters, checks.dirac_kernel, checks.diagnose)
+EXERCISES = (checks.plain_depth, checks.pairs_of, checks.plain_parameters, checks.dirac_kernel, checks.diagnose)
 KINDS = ("degradation", "overfitting", "neither")
 
 
@@ -88,7 +88,7 @@ def layers_with_batch_norm(n):
         (lambda n: depth_by_list(n) - 1, "n = 3 gave 19. Both the first convolution and the classifier count"),
         (lambda n: 2 + sum(2 for _ in range(n)), "n = 3 gave 8. There are three stages"),
         (lambda n: 2 + sum(1 for _ in range(3 * n)), "n = 3 gave 11. A pair is two convolutions"),
-        (lambda n: 2 + sum(3 for _ in range(3 * n)), "n = 3 gave 29. That is for bottlenecks"),
+        (lambda n: 2 + sum(3 for _ in range(3 * n)), "n = 3 gave 29. That counts three convolutions in a pair"),
         (layers_with_batch_norm, "n = 3 gave 39. Batch norm is not counted as a layer here"),
         (lambda n: 20 + 0 * n, "n = 1 gave 20. Count the first convolution, three stages, the classifier"),
         (lambda n: {3: 20, 1: 8}.get(n, 6 * n), "n = 9 gave 54. The first convolution"),
@@ -97,6 +97,46 @@ def layers_with_batch_norm(n):
 )
 def test_a_wrong_depth_hears_why(function, says):
     verdict = checks.plain_depth(function)
+    assert verdict.passed is False
+    assert verdict.message.startswith(says)
+
+
+# pairs_of
+
+
+def pairs_by_search(depth):
+    return next((n for n in range(1, depth) if depth_by_list(n) == depth), None)
+
+
+PAIRS = [
+    lambda depth: None if depth < 8 or (depth - 2) % 6 else (depth - 2) // 6,
+    pairs_by_search,
+    lambda depth: np.int64((depth - 2) / 6) if depth > 2 and ((depth - 2) / 6).is_integer() else None,
+]
+
+
+@pytest.mark.parametrize("function", PAIRS + disguised(pairs_by_search))
+def test_pairs_pass_however_they_are_written(function):
+    verdict = checks.pairs_of(function)
+    assert verdict.passed is True, verdict
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (lambda depth: depth // 6, "No net of the family has 21 layers, but 21 gave 3"),
+        (lambda depth: (depth - 2) // 6, "No net of the family has 21 layers, but 21 gave 3. Is (depth - 2) / 6"),
+        (
+            lambda depth: None if (depth - 2) % 6 else (depth - 2) // 6,
+            "No net of the family has 2 layers, but 2 gave 0",
+        ),
+        (lambda depth: (depth - 2) // 3, "20 layers gave n = 6. A pair is two convolutions"),
+        (lambda depth: (depth - 2) // 2, "20 layers gave n = 9. There are three stages"),
+        (lambda depth: depth, "20 layers gave n = 20. Solve depth = 6n + 2 for n"),
+    ],
+)
+def test_wrong_pairs_hear_why(function, says):
+    verdict = checks.pairs_of(function)
     assert verdict.passed is False
     assert verdict.message.startswith(says)
 
@@ -316,7 +356,7 @@ def test_a_diagnosis_passes_however_it_is_reached(function):
         # no allowance for noise
         (
             lambda a, b, c, d: "degradation" if c > a else "overfitting" if d > b else "neither",
-            "Nothing got worse by more than the noise.",
+            "Against the shallow net, nothing got worse by more than the noise.",
         ),
         (lambda a, b, c, d: "degradation" if c > a + 1 and d > b + 1 else diagnosed_by_rule(a, b, a, d), "look there"),
         (lambda a, _, c, __: "degradation" if c >= a + 1 else "neither", "The deep net validates worse though it fits"),

@@ -207,7 +207,7 @@ def test_without_the_variable_lessons_are_fast(monkeypatch):
     assert recipes.for_lesson() == recipes.get("minute")
 
 
-@pytest.mark.parametrize(("value", "name", "steps"), [("fast", "minute", 80), ("full", "short-1600", 1600)])
+@pytest.mark.parametrize(("value", "name", "steps"), [("fast", "minute", 64), ("full", "short-1600", 1600)])
 def test_the_variable_sizes_the_lessons(monkeypatch, value, name, steps):
     monkeypatch.setenv("RESNET_LESSONS_MODE", value)
     recipe = recipes.for_lesson()
