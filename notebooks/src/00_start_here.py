@@ -1,0 +1,168 @@
+# %% [markdown]
+# # 00 Start here
+#
+# *10 minutes.*
+#
+# This is a course on deep residual networks. You will see what depth does to plain networks, build the residual
+# block, train both versions of ResNet, look inside trained nets, and know which published number belongs to which
+# network. You need Python and a little Keras. You do not need a GPU.
+#
+# This notebook shows how the lessons work, what your machine can do, how long each lesson will take on it, and which
+# data are at hand. Run a cell with <kbd>Shift</kbd>+<kbd>Enter</kbd>; run them all from top to bottom.
+
+# %% [markdown]
+# ## What runs here
+#
+# The next cell looks at this machine. A line that says *problem* comes with the command that fixes it. In a terminal,
+# `resnet-lessons doctor` prints the same.
+
+# %% tags=["nbval-ignore-output"]
+from resnet_lessons import doctor
+
+findings = doctor.examine()
+for finding in findings:
+    remedy = f"  ->  {finding.remedy}" if finding.remedy else ""
+    print(f"{finding.status:8} {finding.topic}: {finding.summary}{remedy}")
+assert not [finding for finding in findings if finding.status == "problem"]
+
+# %% [markdown]
+# ## A network in one line
+#
+# The package describes a network by a `Spec` and builds it with `models`. `v1` is the ResNet of He et al. (2015),
+# *Deep Residual Learning*, the paper this course starts from; `v2` is its successor of 2016. This is ResNet-20, the
+# smallest net in Table 6 of the first paper, which gives it 0.27M parameters (*quoted*). The package counts them
+# (*computed*). The statistics are batch norm's moving means and variances, which are not trained by gradient descent;
+# multiply-adds are the work for one image.
+
+# %%
+from resnet_lessons import accounting, models
+from resnet_lessons.specs import Spec
+
+resnet_20 = Spec("v1", 20)
+print(resnet_20.name, accounting.count(resnet_20))
+
+# %% [markdown]
+# Building it takes a moment. Every layer's name says where it stands.
+
+# %%
+model = models.build(resnet_20)
+print(model.input_shape, "to", model.output_shape)
+print([layer.name for layer in model.layers if layer.name.startswith("stage2_block1")])
+
+# %% [markdown]
+# The count above came from a formula. Counting the weights of the built net must give the same:
+
+# %%
+print("the same count:", accounting.account(model).total == accounting.count(resnet_20))
+
+# %% [markdown]
+# ## How long the lessons take on this machine
+#
+# Here a net of 20 layers and one of 56 make a few updates each. An update is one step of the optimizer, on one batch
+# of images. Multiplied by the updates a lesson makes, it says how long the lesson's training will take. On a busy
+# machine it can be off by a factor of two. `mixed_bfloat16` means 16-bit arithmetic, used where the processor or the
+# GPU has instructions for it.
+
+# %% tags=["nbval-ignore-output"]
+from resnet_lessons import training
+
+timing = {depth: training.time_updates(Spec("plain", depth), batch_size=64) for depth in (20, 56)}
+print("precision:", training.choose_precision())
+for depth, (first, update) in timing.items():
+    print(f"{depth} layers: {first:.1f} s to build and start, then {64 / update:.0f} images/s")
+assert all(first > 0 and update > 0 for first, update in timing.values())
+
+# %% [markdown]
+# A lesson trains in one of two modes:
+#
+# - **fast** (the default): all the training of a lesson is meant to take less than 90 seconds on two idle cores. The
+#   text says which conclusions that cannot support.
+# - **full**: long enough to see more, short enough for a lunch break. Set the environment variable
+#   `RESNET_LESSONS_MODE=full` before you start JupyterLab.
+
+# %% tags=["nbval-ignore-output"]
+from resnet_lessons import recipes
+
+pairs_of_nets = {"01": 3}  # how often a lesson trains a net of 20 layers and one of 56
+for lesson, pairs in pairs_of_nets.items():
+    for mode in recipes.MODES:
+        recipe = recipes.for_lesson(mode)
+        work = recipe.steps * recipe.batch_size / 64  # in batches of 64, which we have timed
+        seconds = pairs * sum(first + work * update for first, update in timing.values())
+        print(f"lesson {lesson}, {mode} mode: about {seconds / 60:.1f} minutes of training")
+        assert seconds > 0
+
+# %% [markdown]
+# ## The data
+#
+# `data.load` takes CIFAR-10 from `$RESNET_LESSONS_DATA`, from its own cache or from Keras's. It never starts a
+# download. If there is no CIFAR-10, it returns `shapes10`, a stand-in that the package draws, and says so.
+
+# %% tags=["nbval-ignore-output"]
+from resnet_lessons import data
+
+dataset = data.load("cifar10")
+print(dataset.source)
+assert dataset.source
+
+# %%
+print(dataset.x_train.shape, dataset.x_train.dtype, dataset.x_test.shape, len(dataset.class_names), "classes")
+
+# %%
+from resnet_lessons import plots
+
+fig, ax = plots.figure(height=3.3)
+plots.images(ax, dataset.x_train[:40])
+plots.show(fig, "The first forty training images of the data set at hand, in four rows.", dataset.title)
+
+# %% [markdown]
+# **Figure.** The first forty training images of the data set at hand; the line below says which it is.
+#
+# To get CIFAR-10 (163 MiB), run this in a terminal. It shows its progress, resumes where it was cut, and checks what
+# it has got:
+#
+# ```
+# resnet-lessons data fetch cifar10
+# ```
+#
+# The university's server can be slow. If somebody near you has the file `cifar-10-python.tar.gz`, put it into a
+# folder and let the environment variable `RESNET_LESSONS_DATA` name the folder, or fetch it from a copy with
+# `--mirror`. `resnet-lessons data status` shows what is found where. The lessons work with `shapes10` too, but what
+# they say about CIFAR-10 can then not be seen.
+#
+# ## How to work with a lesson
+#
+# - **Predict** before you run. Where a lesson says so, write your guess down. Being wrong is the point.
+# - **Exercises** come with a check. It calls your function and tells you what is wrong with its answer. If you have
+#   not tried yet, it says so, and no error stops the notebook. Hints and solutions are folded away below.
+# - **Numbers** are *computed* in a cell above, *recorded* from a long run that ships with the package, or *quoted*
+#   from a paper's table. The text says which.
+# - Outputs are stored, so you can read a lesson without running it. What depends on your machine will differ when you
+#   run it.
+#
+# An exercise looks like this. Run the cell as it is, then write `return 6 * n + 2` and run it again.
+
+# %%
+from resnet_lessons import checks
+
+
+def depth_of_plain_net(n):
+    """Return the layers of a net with one convolution, 3 stages of n pairs of convolutions, and a classifier."""
+    return ...
+
+
+checks.plain_depth(depth_of_plain_net)
+
+# %% [markdown]
+# ## A map of the course
+#
+# | lesson | what it is about | minutes |
+# |---|---|---|
+# | 00 start here | this page | 10 |
+# | [01 degradation](01_degradation.ipynb) | 20 layers against 56: which learns better, and why? | 40 |
+#
+# Planned: 02 residual blocks, 03 ResNet v1 on CIFAR-10, 04 bottlenecks and the ImageNet family, 05 identity mappings
+# and ResNet v2, 06 ResNet on MNIST and a bug zoo, 07 inside a ResNet, 08 loss landscapes, 09 training at full length,
+# 10 explorer.
+#
+# Go on with [lesson 01](01_degradation.ipynb).
