@@ -1,12 +1,15 @@
 """What every test starts from: no data set, no cache and no Keras configuration of the person who runs it."""
 
 import os
+import sys
 import tempfile
 
+import pytest
 from hypothesis import settings
 
-settings.register_profile("any-speed", parent=settings.default, deadline=None)  # shared machines are slow at times
-settings.load_profile("any-speed")
+# Shared machines are slow at times. In CI the examples are the same in every run; elsewhere they go on searching.
+settings.register_profile("lessons", parent=settings.default, deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("lessons")
 
 
 def pytest_configure(config):
@@ -16,3 +19,10 @@ def pytest_configure(config):
     os.environ.pop("RESNET_LESSONS_DATA", None)
     os.environ.pop("RESNET_LESSONS_MODE", None)
     os.environ.update(RESNET_LESSONS_CACHE=home.name, KERAS_HOME=f"{home.name}/keras", MPLBACKEND="Agg")
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Start each test that builds a net from the same random weights, whichever tests ran before it."""
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
