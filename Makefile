@@ -31,7 +31,7 @@ endef
 # where the kernel's inline backend puts them, as in JupyterLab.
 define nbval
 	rm -rf build/test/$(1); mkdir -p build/test/$(1)/keras; \
-	env -u MPLBACKEND RESNET_LESSONS_CACHE="$$PWD/build/test/$(1)" KERAS_HOME="$$PWD/build/test/$(1)/keras" \
+	env -u MPLBACKEND -u RESNET_LESSONS_MODE RESNET_LESSONS_CACHE="$$PWD/build/test/$(1)" KERAS_HOME="$$PWD/build/test/$(1)/keras" \
 	  $(BIN)/python -m pytest --nbval $(2)
 endef
 
@@ -73,8 +73,14 @@ lint: $(STAMP)  ## check style and formatting
 	$(BIN)/ruff format --check .
 
 # Lessons 00 and 01 must hold with no data set at all; with one at hand, every lesson is run on it first.
+# Before anything runs: a folder that is not there would otherwise be found out minutes later.
+.PHONY: data-folder
+data-folder:
+	@[ -z "$${RESNET_LESSONS_DATA:-}" ] || [ -d "$$RESNET_LESSONS_DATA" ] || { \
+	  echo "RESNET_LESSONS_DATA=$$RESNET_LESSONS_DATA is not a folder. Name one that exists, or unset it." >&2; exit 1; }
+
 .PHONY: test
-test: lint  ## lint, run the tests, then every lesson against its stored outputs
+test: data-folder lint  ## lint, run the tests, then every lesson against its stored outputs
 	@echo "== tests"
 	$(BIN)/python -m pytest tests
 ifneq ($(RESNET_LESSONS_DATA),)
@@ -107,4 +113,4 @@ lock: $(STAMP)  ## pin the newest versions that pyproject.toml admits in require
 .PHONY: clean
 clean:  ## remove what make made: .venv, build, caches
 	rm -rf .venv build resnet_lessons.egg-info .pytest_cache .ruff_cache .hypothesis
-	find resnet_lessons tests notebooks -name __pycache__ -prune -exec rm -rf {} +
+	find resnet_lessons tests notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

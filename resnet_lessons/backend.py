@@ -53,8 +53,13 @@ with _START_UP:
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # loads the device libraries now, while their messages are held back
+        # float32 means float32: TF32, the default on newer GPUs, keeps 10 bits of the mantissa, too few for the
+        # lessons' comparisons. Training there runs in bfloat16 anyway.
+        tf.config.experimental.enable_tensor_float_32_execution(False)
     elif BACKEND == "jax":
         import jax
+
+        jax.config.update("jax_default_matmul_precision", "highest")  # as above
     else:
         raise ImportError(_NEEDED.format(repr(BACKEND)))
     if keras.config.image_data_format() != "channels_last":

@@ -8,7 +8,7 @@ import collections
 import numbers
 
 from resnet_lessons import blocks
-from resnet_lessons.specs import Spec
+from resnet_lessons.specs import Spec, at_least, image_shape
 
 import keras
 from keras import layers
@@ -121,7 +121,7 @@ def imagenet(depth, *, plain=False, shortcut="B", stride_in="1x1", input_shape=(
         A keras.Model from (B, *input_shape) to logits (B, num_classes).
 
     Raises:
-        ValueError: for a depth, shortcut or stride_in that the family lacks.
+        ValueError: for a depth, shortcut or stride_in that the family lacks, or another value of the wrong kind.
     """
     if not isinstance(depth, numbers.Integral) or isinstance(depth, bool) or depth not in IMAGENET:
         raise ValueError(f"depth must be one of {', '.join(map(str, IMAGENET))}. Received: {depth!r}.")
@@ -130,8 +130,11 @@ def imagenet(depth, *, plain=False, shortcut="B", stride_in="1x1", input_shape=(
             'shortcut must be "A", "B" or "C" and stride_in "1x1" or "3x3". '
             f"Received: shortcut={shortcut!r}, stride_in={stride_in!r}."
         )
+    if not isinstance(plain, bool):
+        raise ValueError(f"plain must be True or False. Received: {plain!r}.")
+    num_classes = at_least("num_classes", num_classes, 2)
     block, units = IMAGENET[depth]
-    inputs = keras.Input(input_shape, name="image")
+    inputs = keras.Input(image_shape(input_shape), name="image")
     x = _imagenet_stem(inputs)
     for stage, count in enumerate(units, start=1):
         for number in range(1, count + 1):

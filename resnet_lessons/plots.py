@@ -94,7 +94,7 @@ def error_curves(ax, runs, window=10):
     words = {"color": "#555555", "fontsize": 8, "ha": "left", "va": "center"}
     ax.annotate(" guessing", (1, 90), xycoords=("axes fraction", "data"), annotation_clip=False, **words)
     ax.set(xlabel="update", ylabel="error (%)")
-    ax.legend(fontsize=8)
+    ax.legend(fontsize=8, loc="lower left")
     return ax
 
 

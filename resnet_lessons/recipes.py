@@ -142,7 +142,7 @@ _RECIPES = {
     "short": Recipe("short", steps=8_000),
     # As far as a minute goes on two cores: small batches for more updates, and a rate at which plain-56 moves at all.
     "minute": Recipe(
-        "minute", steps=64, batch_size=64, learning_rate=0.03, drops=(), validation=1000, steps_per_epoch=16
+        "minute", steps=56, batch_size=64, learning_rate=0.03, drops=(), validation=1000, steps_per_epoch=14
     ),
 }
 WARMUP_DEPTH = 110  # Sec. 4.2: from here up a rate of 0.1 is too large to start with
@@ -159,7 +159,7 @@ def get(name, depth=None):
     Raises:
         ValueError: for an unknown name.
     """
-    if name not in _RECIPES:
+    if not isinstance(name, str) or name not in _RECIPES:
         raise ValueError(f"recipe must be one of {', '.join(map(repr, _RECIPES))}. Received: {name!r}.")
     recipe = _RECIPES[name]
     if depth is not None and depth >= WARMUP_DEPTH:
@@ -173,7 +173,7 @@ def mode():
     Raises:
         ValueError: if the variable holds anything else.
     """
-    value = os.environ.get("RESNET_LESSONS_MODE", "fast")
+    value = os.environ.get("RESNET_LESSONS_MODE") or "fast"
     if value not in MODES:
         raise ValueError(
             f"The environment variable RESNET_LESSONS_MODE must be 'fast' or 'full'. Received: {value!r}. "

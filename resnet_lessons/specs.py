@@ -66,9 +66,9 @@ class Spec:
             _one_of("shortcut", self.shortcut, SHORTCUTS)
         _one_of("skip", self.skip, SKIPS)
         _one_of("order", self.order, ORDERS)
-        self._fill("width", _at_least("width", self.width, 1))
-        self._fill("num_classes", _at_least("num_classes", self.num_classes, 2))
-        self._fill("input_shape", _image_shape(self.input_shape))
+        self._fill("width", at_least("width", self.width, 1))
+        self._fill("num_classes", at_least("num_classes", self.num_classes, 2))
+        self._fill("input_shape", image_shape(self.input_shape))
         self._refuse_contradictions()
 
     def _fill(self, field, value):
@@ -161,7 +161,7 @@ def depth_for(version, n, block=None):
     """
     family = _family(version)
     block = _block_or_default(family, block)
-    return LAYERS_PER_N[block] * _at_least("n", n, 1, _allowed_depths(family, block)) + 2
+    return LAYERS_PER_N[block] * at_least("n", n, 1, _allowed_depths(family, block)) + 2
 
 
 def blocks_for(version, depth, block=None):
@@ -230,17 +230,19 @@ def _integer(what, value, hint=""):
         raise ValueError(message.rstrip()) from None
 
 
-def _at_least(what, value, minimum, hint=""):
+def at_least(what, value, minimum, hint=""):
+    """Return ``value`` as an int, or raise a ValueError that says what it must be."""
     value = _integer(what, value, hint)
     if value < minimum:
         raise ValueError(f"{what} must be at least {minimum}. Received: {value}. {hint}".rstrip())
     return value
 
 
-def _image_shape(shape):
+def image_shape(shape):
+    """Return (height, width, channels) as a tuple of ints, or raise a ValueError that says what it must be."""
     try:
         height, width, channels = shape
     except (TypeError, ValueError):
         raise ValueError(f"input_shape must be (height, width, channels). Received: {shape!r}.") from None
-    sides = _at_least("input_shape height", height, 4), _at_least("input_shape width", width, 4)
-    return (*sides, _at_least("input_shape channels", channels, 1))
+    sides = at_least("input_shape height", height, 4), at_least("input_shape width", width, 4)
+    return (*sides, at_least("input_shape channels", channels, 1))

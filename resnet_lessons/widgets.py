@@ -40,6 +40,7 @@ def plain_net_picker(n=9):
         tooltip="pairs of convolutions in each of the three stages",
     )
     table = ipywidgets.HTML(value=plain_net_table([slider.value]))  # n, or the nearest allowed
+    table.add_class("jp-RenderedHTMLCommon")  # JupyterLab then draws it like any other table
 
     def redraw(change):
         table.value = plain_net_table([change["new"]])

@@ -17,7 +17,8 @@ def missing_gpu(devices, backend):
     kinds = [kind for kind, _ in devices]
     if "GPU" in kinds:
         return None
-    install = 'pip install -c requirements.lock -e ".[gpu]"' if backend == "tensorflow" else "JAX with CUDA"
+    pip = f'{sys.executable} -m pip install -c requirements.lock -e ".[gpu]"'
+    install = pip if backend == "tensorflow" else "JAX with CUDA"
     return (
         f"No GPU is visible to {backend}. Visible: {', '.join(kinds) or 'nothing'}. "
         f"CUDA_VISIBLE_DEVICES is {os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}. "

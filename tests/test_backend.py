@@ -127,6 +127,13 @@ def test_devices_and_versions():
     assert set(backend.versions()) == {"keras", backend.BACKEND}
 
 
+def test_float32_is_not_shortened_to_tf32():
+    if backend.BACKEND == "tensorflow":
+        assert not backend.tf.config.experimental.tensor_float_32_execution_enabled()
+    else:
+        assert backend.jax.config.jax_default_matmul_precision == "highest"
+
+
 @on_tensorflow
 @pytest.mark.parametrize(
     ("capabilities", "answer"), [((), None), (((8, 0),), True), (((9, 0), (7, 5)), False), ((None,), False)]

@@ -168,6 +168,7 @@ def test_commands_can_be_called_from_python():
     assert isinstance(main, Program)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX matter")
 def test_ctrl_c_is_quiet(tmp_path):
     (tmp_path / "keras.py").write_text(
         f"import pathlib, time\npathlib.Path({str(tmp_path / 'begun')!r}).touch()\ntime.sleep(60)"
@@ -183,6 +184,7 @@ def test_ctrl_c_is_quiet(tmp_path):
     assert child.returncode == 130
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX matter")
 def test_a_reader_that_leaves_is_no_error():
     child = process("data", "status")
     child.stdout.close()

@@ -122,7 +122,11 @@ def test_a_probe_brings_what_the_child_saw():
     [
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("raise SystemExit(3)", "ends with exit code 3 when loaded"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGILL)", "crashes when loaded (SIGILL)"),
+        pytest.param(
+            "import os, signal; os.kill(os.getpid(), signal.SIGILL)",
+            "crashes when loaded (SIGILL)",
+            marks=pytest.mark.skipif(os.name == "nt", reason="a POSIX matter"),
+        ),
         ("import time; time.sleep(60)", "not loaded after 0.5 s"),
     ],
 )
@@ -139,7 +143,7 @@ def test_a_broken_keras_is_found(tmp_path, monkeypatch):
     assert finding.value.startswith("ImportError: ")
     assert "libcudart.so.12: no such file" in finding.value
     wanted = [str(NEEDED["tensorflow"]), str(NEEDED["keras"])]
-    assert shlex.split(finding.remedy)[-3:] == ["--force-reinstall", *wanted]
+    assert finding.remedy.endswith(join(["--force-reinstall", *wanted]))
 
 
 def test_another_backend_in_keras_own_settings_is_found(tmp_path, monkeypatch):
@@ -399,6 +403,7 @@ def test_a_missing_widget_extension_is_a_problem(monkeypatch, tmp_path):
     assert finding.remedy == pip_install("--force-reinstall", "--no-deps", "jupyterlab_widgets")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX matter")
 def test_a_disabled_widget_extension_is_a_problem_that_the_remedy_mends(jupyter_home):
     (jupyter_home / "CONFIG" / "labconfig").mkdir()
     config = jupyter_home / "CONFIG" / "labconfig" / "page_config.json"

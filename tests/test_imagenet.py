@@ -137,3 +137,11 @@ def test_vgg19_computes_what_keras_applications_computes(vgg19, rng):
     kernel, bias = vgg19.get_layer("logits").get_weights()
     expected = y @ kernel + bias
     np.testing.assert_allclose(output(vgg19, x), expected, rtol=1e-3, atol=1e-3 * expected.std())
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{"num_classes": True}, {"num_classes": 1}, {"plain": "no"}, {"input_shape": (224, 224)}], ids=str
+)
+def test_a_value_of_the_wrong_kind_is_refused_by_name(kwargs):
+    with pytest.raises(ValueError, match=rf"{next(iter(kwargs))} must be .* Received: "):
+        models.imagenet(18, **kwargs)

@@ -61,13 +61,14 @@ def _rows_of(name: str, folders: places.Folders) -> list[Row]:
     if entry is None:
         return files
     path = folders.cache / entry
-    return [*files, Row(name, str(path), cache.source_of(folders.cache, entry) or "", _size(path))]
+    words = f"decoded copy of {cache.source_of(folders.cache, entry)}"
+    return [*files, Row(name, str(path), words, _size(path))]
 
 
 def _shapes10_row(folder: Path) -> Row:
     path = folder / cache.key("shapes10", shapes10.VERSION)
     if cache.source_of(folder, path.name) is None:
-        return Row("shapes10", "", "shapes10: drawn when first asked for")
+        return Row("shapes10", "", "drawn when first asked for")
     return Row("shapes10", str(path), cache.source_of(folder, path.name), _size(path))
 
 
@@ -77,7 +78,8 @@ def _file_row(path: Path, name: str, folder: Path) -> Row:
         note = origin.note_beside(path, name)
         words = cache.source_of(folder, cache.entry_for(path, name, note))
     except (DataError, OSError) as error:
-        return Row(name, str(path), "damaged", _size(path), str(error), f"resnet-lessons data fetch {name}")
+        mend = f"remove {path}, then run: resnet-lessons data fetch {name}"
+        return Row(name, str(path), "damaged", _size(path), str(error), mend)
     return Row(name, str(path), words or "not decoded yet: load it to see what it is", _size(path))
 
 

@@ -12,7 +12,7 @@ from .software import requirements
 
 GB = 10**9
 DISK_ROOM = 1 * GB  # the CIFAR-10 archive, its decoded copy and shapes10 take 0.6 of it
-MEMORY_ROOM = 2 * GB  # training ResNet-20 takes up to 1.5 of it
+MEMORY_ROOM = 2 * GB  # lesson 01, with its six nets, takes 1.7 of it
 USEFUL_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "bf16")
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
@@ -134,7 +134,11 @@ def memory_finding(total, available, limit=math.inf):
     value = f"{total / GB:.1f} GB, {available / GB:.1f} GB of it free"
     if available >= MEMORY_ROOM:
         return Finding("memory", value)
-    return Finding("memory", f"{value}: training needs 1.5 GB; end other programs and notebooks' kernels", "note")
+    return Finding(
+        "memory",
+        f"{value}: a lesson needs {MEMORY_ROOM / GB:.0f} GB; end other programs and notebooks' kernels",
+        "note",
+    )
 
 
 def check_disk():

@@ -264,7 +264,7 @@ def test_status_lists_what_is_there_and_what_is_damaged(tmp_path, monkeypatch):
     assert rows["cifar10", str(named / "cifar10.npz")].size == (named / "cifar10.npz").stat().st_size
     broken = rows["mnist", str(named / "mnist.npz")]
     assert "not a complete npz" in broken.problem
-    assert broken.mend == "resnet-lessons data fetch mnist"
+    assert broken.mend == f"remove {named / 'mnist.npz'}, then run: resnet-lessons data fetch mnist"
     assert any(where.startswith(str(tmp_path / "cache")) for _, where in rows)
 
 
