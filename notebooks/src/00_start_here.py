@@ -14,7 +14,7 @@
 # ## What runs here
 #
 # The next cell looks at this machine. A line that says *problem* comes with the command that fixes it. In a terminal,
-# `resnet-lessons doctor` prints the same.
+# `resnet-lessons doctor` prints the same, and where things lie.
 
 # %% tags=["nbval-ignore-output"]
 from resnet_lessons import doctor
@@ -23,7 +23,8 @@ findings = doctor.examine()
 for finding in findings:
     remedy = f"  ->  {finding.remedy}" if finding.remedy else ""
     print(f"{finding.status:8} {finding.topic}: {finding.summary}{remedy}")
-assert not [finding for finding in findings if finding.status == "problem"]
+problems = [finding.topic for finding in findings if finding.status == "problem"]
+assert not problems, f"{problems}: run the commands after -> above, restart the kernel, and run this cell again"
 
 # %% [markdown]
 # ## A network in one line

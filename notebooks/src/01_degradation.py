@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 01 Degradation
 #
-# *40 minutes to read and run, 25 more for the exercises. All the training takes about a minute and a quarter on two
-# cores in fast mode, about half an hour in full mode.*
+# *40 minutes to read and run, 25 more for the exercises. All the training takes about 70 seconds on two cores in fast
+# mode, half an hour in full mode (estimated).*
 #
 # Does a network get better when it gets deeper? This lesson trains a net of 20 layers and one of 56 on the same
 # images, by the same recipe, and compares them. You will
@@ -205,9 +205,9 @@ plots.show(fig, "Twenty training images, two of each class, under their class na
 # **Figure.** Two training images of each class.
 #
 # The recipe is fixed before anything runs, and it is the same for all nets of this lesson: stochastic gradient
-# descent with momentum, at rates and for a number of updates that nobody tunes for one net or the other. Fast mode
-# makes 64 updates. Full mode makes 1,600, with larger batches, and divides the rate by ten after half and after three
-# quarters of them, as the paper does in its 64,000.
+# descent with momentum, at one rate and for one number of updates. Fast mode makes 56 updates at a rate of 0.03. Full
+# mode makes 1,600 at 0.1, with larger batches, and divides the rate by ten after half and after three quarters of
+# them, as the paper does in its 64,000.
 
 # %% tags=["nbval-ignore-output"]
 from resnet_lessons import recipes
@@ -259,7 +259,7 @@ plots.show(fig, alt, dataset.title)
 
 # %% [markdown]
 # **Figure.** Training error (lines, a mean over ten updates) and validation error (marks) of the two plain nets while
-# they train; 90% is guessing among ten classes.
+# they train; 90% is guessing among ten classes. Mind that the scale does not begin at zero.
 
 # %% tags=["nbval-ignore-output"]
 final = {name: 100 * run.epochs[-1]["train_error"] for name, run in runs.items()}
@@ -274,7 +274,7 @@ assert all(0 <= error <= 100 for error in final.values())
 #
 # ### What a minute can show, and what it cannot
 #
-# In fast mode each net has seen 64 batches of 64 images, each image at most once, in a training set of 49,000. It has
+# In fast mode each net has seen 56 batches of 64 images, each image at most once, in a training set of 49,000. It has
 # just started. A gap after a minute is **slow optimisation, not yet degradation**. Perhaps the deep net only needs
 # more time. To speak of degradation, the training error of the deep net must stay higher when both nets have stopped
 # improving.
@@ -283,8 +283,8 @@ assert all(0 <= error <= 100 for error in final.values())
 #   deeper the net, the higher its training error, to the end. On ImageNet plain-34 has a higher training error than
 #   plain-18 throughout (Fig. 4, left), and a higher top-1 validation error: 28.54% against 27.94% (Table 2).
 # - **Full mode.** Set the environment variable `RESNET_LESSONS_MODE=full` before you start JupyterLab. Then this
-#   lesson makes 1,600 updates, about four passes over the images. The gap is clearer there, but the nets have not
-#   stopped improving.
+#   lesson makes 1,600 updates, about four and a half passes over the images. The gap is clearer there, but the nets
+#   have not stopped improving.
 # - **Recorded.** Long runs that ship with the package belong here:
 
 # %%
@@ -305,7 +305,7 @@ print("recorded runs of plain-20 and plain-56:", len(recorded))
 # |---|---|---|
 # | overfitting | low training error, high validation error | both errors; and training on images that never repeat |
 # | vanishing gradients | the kernels get next to no gradient | the gradient's norm, layer by layer |
-# | the deep net *cannot* do it | no weights of 56 layers match plain-20 | a solution built by hand |
+# | the deep net is too small, or *cannot* do it | no weights of 56 layers match plain-20 | a solution built by hand |
 #
 # ### Overfitting?
 #
@@ -347,8 +347,8 @@ plots.show(
 # **Figure.** Training error of the two plain nets on images that never repeat. On such a stream every image is new,
 # so training error and test error are the same thing, and overfitting is impossible.
 #
-# The deep net is behind here too; in fast mode it is hardly better than guessing. And overfitting is impossible here.
-# It is not the reason.
+# The deep net is behind here too; in the stored run it is no better than guessing. And overfitting is impossible
+# here. It is not the reason.
 #
 # **Exercise 3** (5 minutes). Write the diagnosis down as a function. It gets four errors in percent, measured when
 # both nets have stopped improving, and says what is the matter with the deep net compared with the shallow one:
@@ -459,8 +459,9 @@ for name in ("plain-20", "plain-56"):
 #
 # ### Is the deep net unable to do it?
 #
-# Perhaps 56 layers of this kind cannot do what 20 can. They can, and He et al. (Sec. 1) give the argument: take the
-# trained plain-20, and insert 36 layers that do nothing. They *say* it. We **build** it.
+# Too small it is not: it has 853,018 parameters against 269,722 (computed in section 1). Perhaps 56 layers of this
+# kind cannot do what 20 can. They can, and He et al. (Sec. 1) give the argument: take the trained plain-20, and
+# insert 36 layers that do nothing. They *say* it. We **build** it.
 #
 # A layer is convolution, batch norm, ReLU. For all three together to do nothing,
 #
