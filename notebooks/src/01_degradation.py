@@ -347,8 +347,9 @@ plots.show(
 # **Figure.** Training error of the two plain nets on images that never repeat. On such a stream every image is new,
 # so training error and test error are the same thing, and overfitting is impossible.
 #
-# The deep net is behind here too; in the stored run it is no better than guessing. And overfitting is impossible
-# here. It is not the reason.
+# In the stored run the deep net is behind here too: it is no better than guessing. After so few updates another seed,
+# or another machine, may show it otherwise; full mode gives both nets the time to start. What holds in any case:
+# overfitting is impossible here.
 #
 # **Exercise 3** (5 minutes). Write the diagnosis down as a function. It gets four errors in percent, measured when
 # both nets have stopped improving, and says what is the matter with the deep net compared with the shallow one:
@@ -597,8 +598,8 @@ plots.show(fig, alt)
 # the two are added.
 #
 # The family `"v1"` of the package is the plain family with these shortcuts. Where the dimensions change, the shortcut
-# takes every second pixel and fills the missing channels with zeros, so it has no parameters. Lesson 02 takes it
-# apart.
+# takes every second pixel and fills the missing channels with zeros, so it has no parameters. Lesson 02 (planned)
+# takes it apart.
 
 # %%
 from resnet_lessons import accounting
@@ -689,7 +690,7 @@ print(f"Each figure counts {counted:,} images; its standard error is {50 / np.sq
 #
 # - plain-56 starts to learn more slowly than plain-20: its *training* error is higher (computed). At full length it
 #   stays higher (quoted): that is degradation. A minute of training shows only the start.
-# - It is not overfitting: the training error itself is worse, also on images that never repeat.
+# - It is not overfitting: the training error itself is worse, where no image came twice.
 # - It is not vanishing gradients: before training the first layers' are larger than the last's, in plain-56 by far,
 #   and after it none is near zero.
 # - It is not that 56 layers cannot do it: a 56-layer net equal to plain-20 can be built by hand. Gradient descent did
