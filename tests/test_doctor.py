@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from resnet_lessons import backend, data, doctor
+from resnet_lessons import machine as limits
 from resnet_lessons.doctor import machine, probe, software
 from resnet_lessons.doctor.finding import Finding, join, pip_install, set_variable, unset_variable
 from resnet_lessons.doctor.probe import Probe
@@ -230,18 +231,18 @@ def test_processor_flags_of_this_machine():
 
 def test_the_processor_is_named_with_cores():
     value = only(machine.check_processor()).value
-    assert 1 <= machine.usable_cores() <= os.cpu_count()
+    assert 1 <= limits.usable_cores() <= os.cpu_count()
     assert (
         value
-        == f"{machine.processor_name()}, {machine.usable_cores():g} core{'s'[: machine.usable_cores() != 1]} usable"
+        == f"{limits.processor_name()}, {limits.usable_cores():g} core{'s'[: limits.usable_cores() != 1]} usable"
     )
-    assert machine.processor_name()
+    assert limits.processor_name()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="sets an affinity")
 def test_cores_within_an_affinity():
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-    code += "from resnet_lessons.doctor import machine; print(machine.usable_cores())"
+    code += "from resnet_lessons import machine; print(machine.usable_cores())"
     assert float(subprocess.run(python(code), capture_output=True, text=True, check=True).stdout) <= 1
 
 
@@ -270,7 +271,7 @@ def control_group(root, membership, files):
     ],
 )
 def test_a_containers_cores(tmp_path, membership, files, cores):
-    assert machine.core_quota(*control_group(tmp_path, membership, files)) == cores
+    assert limits.core_quota(*control_group(tmp_path, membership, files)) == cores
 
 
 @pytest.mark.parametrize(
@@ -282,7 +283,7 @@ def test_a_containers_cores(tmp_path, membership, files, cores):
     ],
 )
 def test_a_containers_memory(tmp_path, membership, files, limit):
-    assert machine.memory_limit(*control_group(tmp_path, membership, files)) == limit
+    assert limits.memory_limit(*control_group(tmp_path, membership, files)) == limit
 
 
 def test_memory_is_judged():

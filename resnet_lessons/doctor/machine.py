@@ -2,87 +2,23 @@
 
 import math
 import os
-import platform
 import shutil
 import subprocess
-from pathlib import Path
+
+from resnet_lessons.machine import GB, memory_limit, processor_name, usable_cores
 
 from .finding import Finding, pip_install, set_variable
 from .software import requirements
 
-GB = 10**9
 DISK_ROOM = 1 * GB  # the CIFAR-10 archive, its decoded copy and shapes10 take 0.6 of it
 MEMORY_ROOM = 2 * GB  # lesson 01, with its six nets, takes 1.7 of it
 USEFUL_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "bf16")
-CGROUPS = Path("/sys/fs/cgroup")
-MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def check_processor():
     """Name the processor and the cores that this process may use."""
     cores = usable_cores()
     return [Finding("processor", f"{processor_name()}, {cores:g} core{'s' * (cores != 1)} usable")]
-
-
-def processor_name():
-    """Return the processor's name as the system tells it."""
-    if platform.system() == "Linux":
-        lines = (line.partition(":") for line in _text(Path("/proc/cpuinfo")).splitlines())
-        names = [value.strip() for key, _, value in lines if key.strip() == "model name"]
-        return names[0] if names else platform.machine()
-    if platform.system() == "Darwin":
-        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    return platform.processor() or platform.machine()
-
-
-def usable_cores():
-    """Return how many cores this process may use: fewer than there are under an affinity or a container's quota."""
-    import psutil
-
-    process = psutil.Process()
-    allowed = len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else os.cpu_count()
-    return min(allowed, core_quota())
-
-
-def core_quota(root=CGROUPS, membership=MEMBERSHIP):
-    """Return the cores that control groups grant this process, such as 1.5; infinity without a quota.
-
-    Args:
-        root: where control groups are mounted.
-        membership: the file that says which ones this process is in.
-    """
-    quotas = []
-    for folder in _control_groups("cpu", root, membership):
-        words = _text(folder / "cpu.max").split()  # "150000 100000" or "max 100000", microseconds
-        words = words or (_text(folder / "cpu.cfs_quota_us") + " " + _text(folder / "cpu.cfs_period_us")).split()
-        if len(words) == 2 and words[0].isdigit():
-            quotas.append(int(words[0]) / int(words[1]))
-    return min(quotas, default=math.inf)
-
-
-def memory_limit(root=CGROUPS, membership=MEMBERSHIP):
-    """Return the bytes that control groups grant this process; infinity without a limit. Arguments: `core_quota`."""
-    limits = []
-    for folder in _control_groups("memory", root, membership):
-        text = (_text(folder / "memory.max") or _text(folder / "memory.limit_in_bytes")).strip()
-        limits += [int(text)] if text.isdigit() else []
-    return min(limits, default=math.inf)
-
-
-def _control_groups(controller, root, membership):
-    """Yield the folders of the groups this process is in, and of those around them, of version 2 and 1."""
-    for line in _text(membership).splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers and controller not in controllers.split(","):
-            continue
-        base = root / controllers
-        group = base / path.lstrip("/")
-        yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(base))
-
-
-def _text(path):
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def check_instructions(seen):
