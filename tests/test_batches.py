@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from keras.src.legacy.preprocessing.image import ImageDataGenerator
+from scipy import ndimage
 
 
 def numbered(count, side=6):
@@ -41,9 +43,10 @@ def same(one, other):
 # A pure function of seed, epoch and index
 
 
-def test_a_batch_is_the_same_whenever_and_wherever_it_is_asked_for():
+@pytest.mark.parametrize("augment", batches.AUGMENT)
+def test_a_batch_is_the_same_whenever_and_wherever_it_is_asked_for(augment):
     x, y = random_images(23)
-    make = lambda: Batches(x, y, 4, "pad-crop-flip", 5, steps_per_epoch=5)  # noqa: E731
+    make = lambda: Batches(x, y, 4, augment, 5, steps_per_epoch=5)  # noqa: E731
     keys = [(epoch, index) for epoch in range(7) for index in range(5)]
     served = {key: make().at(*key) for key in keys}  # a new instance for each
     shuffled = np.random.default_rng(1).permutation(keys).tolist()
@@ -80,8 +83,10 @@ def test_another_seed_is_another_order_and_other_crops():
     x, y = random_images(40)
     orders = [Batches(x, y, 8, seed=seed).order(0).tolist() for seed in range(5)]
     assert len(set(map(tuple, orders))) == 5
-    one, other = (Batches(np.repeat(x[:1], 40, 0), y, 40, "pad-crop-flip", seed).at(0, 0)[0] for seed in (0, 1))
-    assert not np.array_equal(one, other)  # all images alike: the crops alone differ
+    alike = np.repeat(x[:1], 40, 0)  # crops and shifts alone can differ
+    for augment in ("pad-crop-flip", "shift-flip"):
+        one, other = (Batches(alike, y, 40, augment, seed).at(0, 0)[0] for seed in (0, 1))
+        assert not np.array_equal(one, other)
 
 
 def test_order_and_crops_do_not_share_random_numbers():
@@ -203,6 +208,86 @@ def test_all_crops_and_both_directions_are_equally_frequent():
     assert abs(flips / 8100 - 0.5) < 0.03
 
 
+def slow_shift_flip(images, rng):
+    """Shift image by image with SciPy, in float64 and not rounded, drawing in the order that ``shift_flip`` draws."""
+    count, height, width, _ = images.shape
+    down, right = rng.uniform(-0.1, 0.1, (2, count)) * [[height], [width]]
+    mirrored = rng.random(count) < 0.5
+    shifted = [
+        ndimage.shift(image.astype("float64"), (-below, -beside, 0), order=1, mode="nearest")
+        for image, below, beside in zip(images, down, right, strict=True)
+    ]
+    return np.stack([image[:, ::-1] if flip else image for image, flip in zip(shifted, mirrored, strict=True)])
+
+
+@given(st.integers(1, 70), st.integers(1, 23), st.integers(1, 23), st.integers(1, 4), st.integers(0, 99))
+def test_shift_flip_equals_scipy_rounded(count, height, width, channels, seed):
+    images = np.random.default_rng(seed).integers(0, 256, (count, height, width, channels), dtype=np.uint8)
+    before = images.copy()
+    found = batches.shift_flip(images, np.random.default_rng(seed))
+    wanted = slow_shift_flip(images, np.random.default_rng(seed))
+    assert (found.dtype, found.shape) == (np.uint8, images.shape)
+    np.testing.assert_allclose(found, wanted, atol=0.5 + 1e-3, rtol=0)  # float32 may round a half the other way
+    np.testing.assert_array_equal(images, before)
+
+
+@pytest.mark.filterwarnings("ignore:Please import `affine_transform`:DeprecationWarning")  # Keras's own
+def test_shift_flip_is_what_the_keras_example_does_to_an_image():
+    images, _ = random_images(40, side=32)
+    rng = np.random.default_rng(1)
+    down, right = rng.uniform(-0.1, 0.1, (2, 40)) * 32
+    mirrored = rng.random(40) < 0.5
+    generator = ImageDataGenerator(width_shift_range=0.1, height_shift_range=0.1, horizontal_flip=True)
+    wanted = [
+        generator.apply_transform(
+            images[number].astype("float32"),
+            {"tx": right[number], "ty": down[number], "flip_horizontal": mirrored[number]},  # tx goes along a row
+        )
+        for number in range(40)
+    ]
+    found = batches.shift_flip(images, np.random.default_rng(1))
+    np.testing.assert_allclose(found, wanted, atol=0.5 + 1e-3, rtol=0)
+
+
+def shifts_of(images):
+    """Read shifts in pixels and flips off images of ``ramps``; the middle stays where it is under a flip."""
+    middle = images[:, 15:17, 15:17].astype("float64").mean(axis=(1, 2))
+    down, right = (middle[:, 0] - 124) / 8, (middle[:, 1] - 124) / 8
+    return down, right, images[:, 16, 20, 1] < images[:, 16, 12, 1]
+
+
+def ramps(count):
+    """Return images whose first channel is 8 * row and whose second is 8 * column."""
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[..., 0], image[..., 1] = 8 * np.arange(32)[:, None], 8 * np.arange(32)
+    return np.repeat(image[None], count, axis=0)
+
+
+def test_shifts_are_evenly_spread_over_a_tenth_and_independent():
+    down, right, flipped = shifts_of(batches.shift_flip(ramps(8000), np.random.default_rng(0)))
+    for shift in (down, right):
+        assert 3.1 < np.abs(shift).max() < 3.2 + 1 / 8
+        counts, _ = np.histogram(shift, bins=8, range=(-3.2, 3.2))
+        assert 850 < counts.min() <= counts.max() < 1150  # 1000 each on average
+        assert np.mean(np.abs(shift - np.rint(shift)) > 0.2) > 0.5  # by parts of pixels
+    correlations = np.corrcoef([down, right, flipped])
+    assert np.abs(correlations - np.eye(3)).max() < 0.05
+    assert abs(flipped.mean() - 0.5) < 0.03
+
+
+def test_whole_shifts_would_be_noticed():
+    """Negative control: crops of 4 pixels are no shifts by parts of pixels, and reach further."""
+    down, _, _ = shifts_of(batches.pad_crop_flip(ramps(500), np.random.default_rng(0)))
+    assert np.abs(down).max() > 3.2 + 1 / 8
+    assert np.mean(np.abs(down - np.rint(down)) > 0.2) == 0
+
+
+@pytest.mark.parametrize("level", [0, 1, 127, 255])
+def test_a_shift_leaves_one_colour_as_it_is(level):
+    images = np.full((50, 9, 7, 3), level, np.uint8)
+    np.testing.assert_array_equal(batches.shift_flip(images, np.random.default_rng(0)), images)
+
+
 # What is served
 
 
@@ -258,8 +343,12 @@ def test_bad_arguments_are_refused():
         ({"batch_size": True}, "batch_size must be"),
         ({"seed": -1}, "seed must be a whole number of at least 0. Received: -1"),
         ({"seed": "1"}, "seed must be"),
+        ({"augment": "shift-flip"}, "augment='shift-flip' draws random numbers, so it needs a seed"),
         ({"augment": "pad-crop-flip"}, "augment='pad-crop-flip' draws random numbers, so it needs a seed"),
-        ({"augment": "flip", "seed": 1}, "augment must be one of 'none', 'pad-crop-flip'. Received: 'flip'"),
+        (
+            {"augment": "flip", "seed": 1},
+            "augment must be one of 'none', 'pad-crop-flip', 'shift-flip'. Received: 'flip'",
+        ),
         ({"indices": [0, 10]}, "indices must be from 0 to 9, .* Received: 0 to 10"),
         ({"indices": [-1, 3]}, "indices must be from 0 to 9"),
         ({"indices": []}, "indices must be a list of one whole number or more"),
@@ -347,6 +436,23 @@ def test_train_and_validation_obey_the_recipe():
     images, labels = validation.at(0, 0)
     np.testing.assert_allclose(images, data.x_train[validation.indices] / 255 - mean, atol=1e-6)
     assert np.bincount(labels).tolist() == [2] * 10
+
+
+def test_a_recipe_may_leave_the_mean_in():
+    data = dataset()
+    recipe = recipes.Recipe("r", 12, validation=20, augment="none", subtract_mean=False)
+    for part in batches.train_and_validation(data, recipe):
+        assert part.mean is None
+        chosen = part.order(0)[: part.batch_size]
+        np.testing.assert_allclose(part.at(0, 0)[0], data.x_train[chosen] / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", recipes.NAMES)
+def test_the_recipes_of_the_course_find_their_augmentation(name):
+    train, validation = batches.train_and_validation(dataset(), recipes.get(name).resized(10, validation=20))
+    assert train.augment is batches.AUGMENT[recipes.get(name).augment]
+    assert validation.augment is batches.no_augmentation
+    assert train.mean is validation.mean is not None
 
 
 def test_every_seed_has_the_same_split():
