@@ -85,6 +85,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
     layer.
     """
 
+    def build(self, input_shape):
+        """Create the weights. Copies of a model on several devices share one batch, and its statistics."""
+        super().build(input_shape)
+        if BACKEND == "tensorflow" and tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            self.synchronized = True
+
     def call(self, inputs, training=None, mask=None):
         """Normalize ``inputs`` (B, H, W, C) per channel; in training by the batch, updating the moving statistics."""
         if mask is not None or not self._kernel_takes(inputs):
@@ -159,6 +165,56 @@ def make_deterministic():
     """
     if BACKEND == "tensorflow":
         tf.config.experimental.enable_op_determinism()
+
+
+STRATEGIES = (None, "mirrored")
+
+
+def scope(strategy):
+    """Return the context in which a model is built and compiled to be trained on several devices.
+
+    Args:
+        strategy: None for Keras's own choice of one device; "mirrored" for a copy of the model on each GPU, or on each
+            part of a processor that ``divide_processor`` has divided. Every copy takes its share of a batch, and batch
+            normalization is over the whole batch, so that the devices decide where something is computed, not what.
+
+    Raises:
+        ValueError: for another strategy, and for "mirrored" with fewer than two devices or on JAX.
+    """
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy must be one of {', '.join(map(repr, STRATEGIES))}. Received: {strategy!r}.")
+    if strategy is None:
+        return contextlib.nullcontext()
+    if BACKEND != "tensorflow":
+        raise ValueError(f"strategy='mirrored' needs the TensorFlow backend. Received: KERAS_BACKEND={BACKEND!r}.")
+    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if len(found) < 2:
+        raise ValueError(
+            f"strategy='mirrored' needs two devices or more. Received: {found[0].name}. Leave the strategy out, or, to "
+            "try it without several GPUs, divide the processor first: backend.divide_processor(2), or --devices 2."
+        )
+    return tf.distribute.MirroredStrategy([device.name for device in found]).scope()
+
+
+def divide_processor(count):
+    """Make the processor look like several devices, to try what several GPUs do; nothing gets faster by it.
+
+    Args:
+        count: devices, 2 or more.
+
+    Raises:
+        ValueError: on JAX, with a GPU, or after TensorFlow has begun to compute.
+    """
+    if BACKEND != "tensorflow" or tf.config.list_physical_devices("GPU"):
+        raise ValueError("Only TensorFlow's processor can be divided, and only where there is no GPU.")
+    processor = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * count)
+    except RuntimeError as error:
+        raise ValueError(
+            "The processor can be divided only before the first computation. Restart Python or the kernel, and divide "
+            "it first."
+        ) from error
 
 
 def devices():

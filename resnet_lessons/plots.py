@@ -71,6 +71,26 @@ def line(ax, number, x, y, label):
     return ax
 
 
+def learning_rates(ax, recipes, points=400):
+    """Draw the learning rate of each recipe over the run, on a logarithmic scale.
+
+    Args:
+        ax: where to draw.
+        recipes: at most six ``recipes.Recipe``.
+        points: of each line.
+
+    Returns:
+        ``ax``.
+    """
+    for number, recipe in enumerate(recipes):
+        steps = np.linspace(0, recipe.steps - 1, points).astype(int)  # (points,)
+        rates = [recipe.lr_at(int(step)) for step in steps]
+        line(ax, number, 100 * steps / recipe.steps, rates, f"{recipe.name}, {recipe.steps:,} updates")
+    ax.set(xlabel="updates made, % of all", ylabel="learning rate", yscale="log")
+    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(1, 0))
+    return ax
+
+
 def error_curves(ax, runs, window=10):
     """Draw each run's training error, smoothed, and its validation error as dots.
 

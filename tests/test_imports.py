@@ -10,6 +10,7 @@ import pytest
 PACKAGE = "resnet_lessons"
 ROOT = Path(__file__).resolve().parents[1]
 FRAMEWORKS = {"tensorflow", "jax", "jaxlib", "torch"}
+COMPARED = {"bench": {"torch"}}  # frameworks that are only measured against, where they are installed
 NOT_SHIPPED = {"tests", "notebooks", "pytest", "nbval", "hypothesis", "jupytext", "nbclient", "ruff", "sklearn"}
 PLOTTING = {"matplotlib", "ipywidgets", "IPython"}
 
@@ -19,21 +20,23 @@ MAY_IMPORT = {
     "recipes": set(),
     "results": {"specs"},  # plain data that names a network; so may whoever speaks of one
     "data": set(),
+    "machine": set(),  # what this process may use
     "backend": set(),
     "blocks": {"backend"},
     "models": {"blocks", "specs"},
     "accounting": {"models", "specs", "backend"},
     "batches": {"data", "backend"},  # backend: Keras without its start-up messages
-    "training": {"batches", "models", "recipes", "results", "backend", "specs"},
+    "training": {"batches", "models", "recipes", "results", "backend", "specs", "machine"},
     "diagnostics": {"models", "backend"},
     "plots": {"results", "accounting"},
     "checks": {"models", "accounting", "diagnostics", "specs"},
     "widgets": {"plots", "accounting", "results", "training", "specs"},
 }
 MAY_IMPORT["doctor"] = set(MAY_IMPORT) - {"checks", "widgets"}  # looks at everything a lesson leans on
+MAY_IMPORT["bench"] = {"models", "recipes", "batches", "training", "backend", "specs", "accounting", "machine"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - {"checks", "widgets"}
 MAY_IMPORT[""] = {"specs", "recipes", "results", "data"}  # the package itself: nothing that loads Keras
-WITHOUT_KERAS = {"", "specs", "recipes", "results", "data"}
+WITHOUT_KERAS = {"", "specs", "recipes", "results", "data", "machine"}
 WITH_PLOTS = {"plots", "widgets"}
 
 
@@ -87,7 +90,7 @@ def violations(module, names):
         return [f"{module} is not in the table of tests/test_imports.py: say there what it may import"]
     inside = {member(name) for name in names if name.split(".")[0] == PACKAGE} - {own, ""}
     outside = {name.split(".")[0] for name in names} - {PACKAGE}
-    forbidden = {name: "only backend may" for name in FRAMEWORKS if own != "backend"}
+    forbidden = {name: "only backend may" for name in FRAMEWORKS - COMPARED.get(own, set()) if own != "backend"}
     forbidden |= dict.fromkeys(NOT_SHIPPED, "it is for tests and authors")
     forbidden |= {name: "only plots and widgets may" for name in PLOTTING if own not in WITH_PLOTS}
     forbidden |= {"keras": "it must load without Keras"} if own in WITHOUT_KERAS else {}
@@ -161,6 +164,8 @@ def test_a_relative_import_of_a_package_starts_at_the_package():
     [
         ("models", "import tensorflow", "only backend may"),
         ("training", "def f():\n    from jax import numpy", "only backend may"),
+        ("bench.keras_nets", "import tensorflow", "only backend may"),
+        ("models", "import torch", "only backend may"),
         ("specs", "from keras import layers", "without Keras"),
         ("data.formats", "import keras", "without Keras"),
         ("data.formats", "from ..batches import Batches", "resnet_lessons.batches, the table does not"),

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import types
 
-from resnet_lessons import plots
+from resnet_lessons import plots, recipes
 
 import matplotlib as mpl
 import numpy as np
@@ -243,7 +243,7 @@ def test_a_figure_has_its_axes_side_by_side(columns):
 
 WITHOUT_PYPLOT = """
 import sys
-from resnet_lessons import plots
+from resnet_lessons import plots, recipes
 fig, ax = plots.figure()
 plots.line(ax, 0, [0, 1], [0, 1], "a")
 plots.show(fig, "words")
@@ -267,3 +267,15 @@ def test_drawing_leaves_matplotlibs_settings_alone():
     plots.error_curves(ax, [("net", run())])
     shown(fig, "words")
     assert dict(mpl.rcParams) == before
+
+
+def test_learning_rates_are_those_of_the_recipes():
+    shown = [recipes.get("he2015"), recipes.get("fast-accuracy")]
+    _, ax = plots.figure()
+    plots.learning_rates(ax, shown, points=5)
+    for line, recipe in zip(ax.lines, shown, strict=True):
+        steps = [0, (recipe.steps - 1) // 4, (recipe.steps - 1) // 2, (recipe.steps - 1) * 3 // 4, recipe.steps - 1]
+        np.testing.assert_allclose(line.get_xdata(), [100 * step / recipe.steps for step in steps])
+        np.testing.assert_allclose(line.get_ydata(), [recipe.lr_at(step) for step in steps])
+        assert f"{recipe.steps:,}" in line.get_label()
+    assert ax.get_yscale() == "log"

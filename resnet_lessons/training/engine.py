@@ -1,0 +1,391 @@
+"""``fit`` and ``train``: Keras's ``fit`` underneath, the recipe in charge, the run's folder beside it."""
+
+import contextlib
+import dataclasses
+import gc
+import math
+import time
+import traceback
+
+from resnet_lessons import backend, batches, machine
+from resnet_lessons.recipes import Recipe
+from resnet_lessons.specs import Spec
+
+import keras
+import numpy as np
+
+from . import callbacks as between_updates
+from .compiled import choose_precision, compile_model
+from .folder import FolderError, RunFolder
+from .progress import progress as progress_callbacks
+from .provenance import describe, surroundings
+
+TEST_BATCH = 500  # images; more need more memory and are no faster
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """All that decides how a run comes out, but for the data and the machine.
+
+    Args:
+        spec: the network.
+        recipe: how it is trained.
+        seed: of the initial weights, dropout, order and augmentation.
+        precision: "float32" or "mixed_bfloat16".
+        strategy: None, or "mirrored".
+        deterministic: whether operations were asked to repeat bit for bit.
+    """
+
+    spec: Spec
+    recipe: Recipe
+    seed: int
+    precision: str
+    strategy: str | None
+    deterministic: bool
+
+    def to_json(self):
+        """Return a dict of plain values that ``from_json`` turns back into these settings."""
+        return {
+            "spec": self.spec.to_json(),
+            "recipe": self.recipe.to_json(),
+            "seed": self.seed,
+            "precision": self.precision,
+            "strategy": self.strategy,
+            "deterministic": self.deterministic,
+        }
+
+    @classmethod
+    def from_json(cls, values):
+        """Return the settings that a ``run.json`` holds."""
+        plain = {key: values[key] for key in ("seed", "precision", "strategy", "deterministic")}
+        return cls(Spec(**values["spec"]), Recipe(**values["recipe"]), **plain)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """What one training gave.
+
+    Args:
+        spec: the network.
+        recipe: how it was trained.
+        seed: of the initial weights and of dropout; in ``train`` of order and augmentation too.
+        precision: "float32" or "mixed_bfloat16".
+        model: the trained keras.Model.
+        step_error: (steps,) part of each batch that the net got wrong while it was training, between 0 and 1; only
+            the updates that this call made.
+        step_loss: (steps,) its loss.
+        epochs: a dict for each epoch, with ``epoch``, ``step``, ``train_loss``, ``train_error``, ``val_loss``,
+            ``val_error``, ``lr`` and ``seconds``. Training figures are means over the epoch, as it was running, and
+            the rate is that of its last update. Without validation there is no ``val_...``.
+        seconds: in all, by every call that had a part in it; the test is not counted.
+        finished: whether the recipe's last update was made; not if someone asked to stop.
+        test_error: the part of the test images that the finished net gets wrong, between 0 and 1; None from ``fit``.
+        test_loss: its mean loss.
+    """
+
+    spec: Spec
+    recipe: Recipe
+    seed: int
+    precision: str
+    model: keras.Model = dataclasses.field(repr=False)
+    step_error: np.ndarray = dataclasses.field(repr=False)
+    step_loss: np.ndarray = dataclasses.field(repr=False)
+    epochs: tuple = dataclasses.field(repr=False)
+    seconds: float
+    finished: bool = True
+    test_error: float | None = None
+    test_loss: float | None = None
+
+
+def fit(spec, recipe, batches, validation=None, *, seed=0, precision="auto", callbacks=()):
+    """Build ``spec`` from ``seed`` and train it on ``batches``, in memory.
+
+    Args:
+        spec: the network.
+        recipe: how to train it.
+        batches: a ``batches.Batches`` or ``batches.FreshShapes``; they start at epoch 0, whatever they served before.
+        validation: further batches, looked at after every epoch; None: none are.
+        seed: of the initial weights and of dropout. ``batches`` has a seed of its own.
+        precision: as for ``choose_precision``.
+        callbacks: further Keras callbacks, none of which may set the learning rate.
+
+    Returns:
+        A ``Run``.
+
+    Raises:
+        ValueError: for a callback that sets the learning rate too.
+    """
+    between_updates.refuse_second_schedule(callbacks)
+    began = time.perf_counter()
+    precision = choose_precision(precision)
+    model = compile_model(spec, recipe, seed, precision)
+    log = between_updates.StepLog()
+    _fit(model, recipe, batches, validation, [log, between_updates.Guard(log), *callbacks])
+    return Run(
+        spec=spec,
+        recipe=recipe,
+        seed=seed,
+        precision=precision,
+        model=model,
+        **_steps(log),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _fit(model, recipe, batches, validation, callbacks, epoch=0, step=0):
+    """Make the updates that are left after ``epoch`` epochs and ``step`` updates."""
+    batches.start_at(epoch)
+    with _iterators_freed(model):
+        model.fit(
+            batches,
+            initial_epoch=epoch,
+            epochs=-(-recipe.steps // len(batches)),
+            validation_data=validation,
+            shuffle=False,  # the batches come in their own order already
+            callbacks=[between_updates.Schedule(recipe, step), *callbacks],
+            verbose=0,
+        )
+
+
+@contextlib.contextmanager
+def _iterators_freed(model):
+    """Free the iterators that Keras leaves behind in cycles and tracebacks: TensorFlow complains of them at exit."""
+    try:
+        yield
+    except (between_updates.Stopped, between_updates.Diverged, KeyboardInterrupt) as ended:
+        vars(model).pop("_eval_epoch_iterator", None)
+        traceback.clear_frames(ended.__traceback__)
+        raise
+    finally:
+        gc.collect()
+
+
+def _steps(log):
+    return {
+        "step_error": np.array(log.error, "float32"),
+        "step_loss": np.array(log.loss, "float32"),
+        "epochs": tuple(log.epochs),
+    }
+
+
+def train(
+    spec,
+    recipe,
+    dataset,
+    out=None,
+    seed=0,
+    precision="auto",
+    strategy=None,
+    *,
+    deterministic=None,
+    progress="lines",
+    stop=None,
+    callbacks=(),
+):
+    """Train ``spec`` on a data set as ``recipe`` says, and test it once at the end.
+
+    The weights after the last update are the ones that are tested: nothing is chosen, neither on the validation images
+    nor on the test images. With ``out``, the run is kept in that folder epoch by epoch; the same call again goes on
+    after the last whole epoch, to the same weights bit for bit if it is deterministic, and reads a finished run.
+
+    Args:
+        spec: the network.
+        recipe: how to train it.
+        dataset: a ``data.Dataset``; its images have the network's input shape.
+        out: the run's folder; None keeps the run in memory.
+        seed: of the initial weights, dropout, order and augmentation. The split is the same for every seed.
+        precision: as for ``choose_precision``.
+        strategy: None, or "mirrored": one copy of the net on each GPU, or on each part of a divided processor.
+        deterministic: whether a seeded run repeats bit for bit, for the rest of this process; None: on a processor,
+            where it costs nothing, and not on a GPU.
+        progress: "lines" prints one an epoch, "bar" shows a bar too, None is silent.
+        stop: an event, such as threading.Event; once it is set, training stops after the update under way.
+        callbacks: further Keras callbacks, none of which may set the learning rate.
+
+    Returns:
+        A ``Run``.
+
+    Raises:
+        Diverged: when the loss or the weights are no longer numbers. What the folder holds stays.
+        FolderError: for a folder that is in use, holds another run, is damaged or cannot be written.
+        ValueError: for a network that does not fit the data, and for a second owner of the learning rate.
+    """
+    between_updates.refuse_second_schedule(callbacks)
+    _refuse_misfit(spec, recipe, dataset)
+    wanted = {"spec": spec, "recipe": recipe, "seed": seed, "precision": precision, "strategy": strategy}
+    watch = {"progress": progress, "stop": stop, "callbacks": callbacks}
+    if out is None:
+        settings = Settings(**wanted | _decided(precision, deterministic))
+        return _Training(settings, dataset, None, None).run(**watch)
+    with RunFolder(out).locked() as folder:
+        description = folder.description()
+        if description is None:
+            settings = Settings(**wanted | _decided(precision, deterministic))
+            description = describe(settings, dataset)
+            folder.describe(description)
+        else:
+            _refuse_other_run(folder, description, wanted, dataset)
+            settings = _stored(folder, description)
+        return _Training(settings, dataset, folder, description).run(**watch)
+
+
+def resume(out, dataset, **watch):
+    """Go on with the run in a folder.
+
+    Args:
+        out: the folder.
+        dataset: the data set that ``run.json`` names.
+        **watch: ``progress``, ``stop`` and ``callbacks``, as for ``train``.
+
+    Returns:
+        A ``Run``.
+
+    Raises:
+        FolderError: if the folder holds no run, and as for ``train``.
+    """
+    folder = RunFolder(out)
+    description = folder.description()
+    if description is None:
+        raise FolderError(f"{out} holds no run to go on with. To begin one there: resnet-lessons train --help")
+    settings = _stored(folder, description)
+    return train(settings.spec, settings.recipe, dataset, out, settings.seed, strategy=settings.strategy, **watch)
+
+
+def _decided(precision, deterministic):
+    if deterministic is None:
+        deterministic = all(kind == "CPU" for kind, _ in backend.devices())
+    return {"precision": choose_precision(precision), "deterministic": bool(deterministic)}
+
+
+def _stored(folder, description):
+    try:
+        return Settings.from_json(description)
+    except (KeyError, TypeError, ValueError) as error:
+        raise FolderError(f"{folder.path}/run.json does not describe a run ({error!r}). Restore it.") from error
+
+
+def _refuse_misfit(spec, recipe, dataset):
+    images, classes = dataset.x_train.shape[1:], len(dataset.class_names)
+    if spec.input_shape != images or spec.num_classes != classes:
+        raise ValueError(
+            f"The network takes images of {spec.input_shape} and tells {spec.num_classes} classes apart; "
+            f"{dataset.name} has images of {images} and {classes} classes. "
+            f"Make the Spec with input_shape={images}, num_classes={classes}."
+        )
+    if not recipe.validation < len(dataset.y_train):
+        raise ValueError(
+            f"The recipe holds {recipe.validation:,} images back and {dataset.name} has {len(dataset.y_train):,} to "
+            "train on. Choose a recipe that holds fewer back, such as recipe.smoke()."
+        )
+
+
+def _refuse_other_run(folder, description, wanted, dataset):
+    """Raise FolderError unless the folder's run is the one that is wanted."""
+    stored = _stored(folder, description)
+    differing = {key: (getattr(stored, key), value) for key, value in wanted.items() if getattr(stored, key) != value}
+    if wanted["precision"] == "auto":
+        differing.pop("precision", None)  # the run's own is kept, also on another machine
+    digest = description["data"]["sha256"]
+    if digest != dataset.digest:
+        differing["data"] = (description["data"]["source"], dataset.source)
+    if differing:
+        found = "; ".join(f"{key} is {was}, asked for is {now}" for key, (was, now) in differing.items())
+        raise FolderError(
+            f"{folder.path} holds another run: {found}. Choose another folder, or go on with that run: "
+            f"resnet-lessons resume {folder.path}"
+        )
+
+
+class _Training:
+    """One call of ``train``: settings, data, and the folder with its description, both None in memory."""
+
+    def __init__(self, settings, dataset, folder, description):
+        self.settings, self.dataset, self.folder, self.description = settings, dataset, folder, description
+
+    def run(self, progress, stop, callbacks):
+        """Train, or go on, or read what is finished."""
+        settings = self.settings
+        if settings.deterministic:
+            backend.make_deterministic()
+        self.model = compile_model(settings.spec, settings.recipe, settings.seed, settings.precision, settings.strategy)
+        if self.description and "result" in self.description:
+            return self._read()
+        self.batches, self.validation = batches.train_and_validation(self.dataset, settings.recipe, settings.seed)
+        epoch, step, log = self._restore()
+        finished = step == settings.recipe.steps or self._fit(epoch, step, log, progress, stop, callbacks)
+        return self._finish(log) if finished else self._result(log, finished=False)
+
+    def _restore(self):
+        """Put the last whole epoch's state back; return its number, its updates and a log to go on with."""
+        if self.folder is None:
+            return 0, 0, between_updates.StepLog()
+        arrays, epoch, step = self.folder.restore()
+        lines = self.folder.rewind(epoch)
+        if arrays:
+            between_updates.set_state(self.model, arrays)
+            self.description.setdefault("resumed", []).append({"epoch": epoch, **surroundings()})
+            self.folder.describe(self.description)
+        return epoch, step, between_updates.StepLog(step, lines)
+
+    def _fit(self, epoch, step, log, progress, stop, callbacks):
+        """Make the updates that are left; return whether all were made."""
+        recipe = self.settings.recipe
+        seen = progress_callbacks(progress, log, recipe.steps, recipe.batch_size, step)
+        between = [
+            log,
+            between_updates.Guard(log, self._advice()),
+            *([between_updates.Keep(self.folder, log)] if self.folder else []),
+            *seen,
+            *([between_updates.StopAsked(stop)] if stop else []),
+            *callbacks,
+        ]
+        with contextlib.ExitStack() as closing:
+            for shown in seen:
+                closing.callback(getattr(shown, "close", lambda: None))
+            try:
+                _fit(self.model, recipe, self.batches, self.validation, between, epoch, step)
+            except between_updates.Stopped:
+                return False
+        return True
+
+    def _advice(self):
+        return f" The epochs before it are kept in {self.folder.path}." if self.folder else ""
+
+    def _finish(self, log):
+        """Test the net, the only time that the test images are read, and write down what came out."""
+        loss, error = self._test()
+        run = self._result(log, finished=True, test_loss=loss, test_error=error)
+        if self.folder:
+            last = {key: value for key, value in log.epochs[-1].items() if key.startswith("val_")}
+            result = {"test_error": error, "test_loss": loss, **last, "seconds": run.seconds}
+            parameters = sum(math.prod(weight.shape) for weight in self.model.trainable_weights)
+            result |= {"parameters": parameters, "peak_memory": machine.peak_memory()}
+            self.folder.finish(self.model.save_weights, self.description | {"result": result})
+        return run
+
+    def _test(self):
+        images = batches.Batches(self.dataset.x_test, self.dataset.y_test, TEST_BATCH, mean=self.batches.mean)
+        with _iterators_freed(self.model):
+            found = self.model.evaluate(images, verbose=0, return_dict=True)
+        return found["loss"], between_updates.error(found)
+
+    def _read(self):
+        """Return the finished run that the folder holds."""
+        self.folder.load_weights(self.model)
+        result = self.description["result"]
+        log = between_updates.StepLog(self.settings.recipe.steps, self.folder.lines())
+        return self._result(log, finished=True, test_loss=result["test_loss"], test_error=result["test_error"])
+
+    def _result(self, log, finished, **test):
+        settings = self.settings
+        return Run(
+            spec=settings.spec,
+            recipe=settings.recipe,
+            seed=settings.seed,
+            precision=settings.precision,
+            model=self.model,
+            **_steps(log),
+            seconds=sum(line["seconds"] for line in log.epochs),
+            finished=finished,
+            **test,
+        )

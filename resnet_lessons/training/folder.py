@@ -1,0 +1,222 @@
+"""A run on disk: a folder that a kill at any moment leaves in a state to go on from.
+
+``run.json`` says what the run is and, once finished, what came out. ``log.jsonl`` has a line for each epoch.
+``checkpoint.npz`` holds the state after the last whole epoch, ``model.weights.h5`` the final weights. Every file but
+the log is written beside its place, flushed, and moved there in one step; the log is appended to, and on resume cut
+back to the epochs that the checkpoint has. A lock keeps a second process out; it ends with the process that holds it.
+"""
+
+import contextlib
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import filelock
+import numpy as np
+
+RUN, LOG, CHECKPOINT, WEIGHTS = "run.json", "log.jsonl", "checkpoint.npz", "model.weights.h5"
+PARTIAL = ".partial"  # the end of a name that is being written
+
+
+class FolderError(OSError):
+    """A run's folder cannot be written, is damaged, is in use or holds another run; the message says what to do."""
+
+
+class RunFolder:
+    """The files of one run.
+
+    Args:
+        path: the folder; made when the run starts.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Hold the folder against other processes while the block runs.
+
+        Raises:
+            FolderError: if another one holds it, or the folder cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.path / ".lock", timeout=0)
+            lock.acquire()
+        except filelock.Timeout:
+            raise FolderError(
+                f"Another process is training in {self.path}. Wait for it to end, or choose another folder."
+            ) from None
+        except OSError as error:
+            raise FolderError(f"{self.path} cannot be a run's folder ({error}). Choose another one.") from error
+        try:
+            for partial in self.path.glob(f"*{PARTIAL}*"):
+                partial.unlink()  # left by a process that was killed while it wrote
+            yield self
+        finally:
+            lock.release()
+
+    def description(self):
+        """Return what ``run.json`` says, or None if the folder holds no run.
+
+        Raises:
+            FolderError: if it is damaged, or the folder holds something else.
+        """
+        path = self.path / RUN
+        if not path.exists():
+            strange = [name for name in (LOG, CHECKPOINT, WEIGHTS) if (self.path / name).exists()]
+            if strange:
+                raise FolderError(f"{self.path} holds {', '.join(strange)} but no {RUN}. Choose another folder.")
+            return None
+        try:
+            description = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise FolderError(f"{path} cannot be read ({error}). Restore it, or choose another folder.") from error
+        if not isinstance(description, dict):
+            raise FolderError(f"{path} does not describe a run. Restore it, or choose another folder.")
+        return description
+
+    def describe(self, description):
+        """Write ``run.json``."""
+        text = json.dumps(description, indent=1, allow_nan=False) + "\n"
+        with self._replacing(RUN) as partial:
+            _write(partial, lambda file: file.write(text.encode()))
+
+    def append(self, line):
+        """Add an epoch's line to the log, whole or not at all."""
+        path = self.path / LOG
+        size = path.stat().st_size if path.exists() else 0
+        try:
+            with path.open("ab") as file:
+                file.write((json.dumps(line, allow_nan=False) + "\n").encode())
+                _flush(file)
+        except OSError as error:
+            if path.exists():
+                os.truncate(path, size)
+            raise self._not_written(LOG, error) from error
+
+    def save(self, arrays, epoch, step):
+        """Replace the checkpoint by the state after ``epoch`` epochs and ``step`` updates.
+
+        Args:
+            arrays: a list of arrays.
+            epoch: whole epochs made.
+            step: updates made.
+        """
+        named = {f"array{number:05}": array for number, array in enumerate(arrays)}
+        with self._replacing(CHECKPOINT) as partial:
+            _write(partial, lambda file: np.savez(file, progress=np.array([epoch, step]), **named))
+
+    def restore(self):
+        """Return the checkpoint: its arrays, epochs and updates; ([], 0, 0) if there is none yet.
+
+        Raises:
+            FolderError: if it is damaged.
+        """
+        path = self.path / CHECKPOINT
+        if not path.exists():
+            return [], 0, 0
+        try:
+            with np.load(path) as stored:
+                arrays = [stored[name] for name in sorted(stored.files) if name.startswith("array")]
+                epoch, step = map(int, stored["progress"])
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise FolderError(
+                f"{path} is damaged ({error}). Remove it to start this run over, or restore it."
+            ) from error
+        return arrays, epoch, step
+
+    def lines(self):
+        """Return the log, a list with a dict for each whole line."""
+        path = self.path / LOG
+        whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n") if path.exists() else ("", "", "")
+        try:
+            return [json.loads(line) for line in whole.splitlines()]
+        except ValueError as error:
+            raise FolderError(f"{path} is damaged ({error}). Restore it, or choose another folder.") from error
+
+    def rewind(self, epochs):
+        """Cut the log back to its first ``epochs`` lines, those that the checkpoint has, and return them.
+
+        Raises:
+            FolderError: if it has fewer.
+        """
+        path = self.path / LOG
+        lines = self.lines()
+        if len(lines) < epochs:
+            raise FolderError(
+                f"{path} has {len(lines)} lines and {CHECKPOINT} {epochs} epochs. Restore both, or remove both to "
+                "start this run over."
+            )
+        if path.exists():
+            kept = path.read_bytes().splitlines(keepends=True)[:epochs]
+            with self._replacing(LOG) as partial:
+                _write(partial, lambda file: file.writelines(kept))
+        return lines[:epochs]
+
+    def finish(self, write_weights, description):
+        """Write the final weights, then the description with its result, then remove the checkpoint.
+
+        Args:
+            write_weights: writes them to the path that it is given, which ends in ".weights.h5".
+            description: with "result".
+        """
+        with self._replacing(WEIGHTS) as partial:
+            write_weights(partial)
+            with partial.open("rb+") as file:
+                _flush(file)
+        self.describe(description)
+        (self.path / CHECKPOINT).unlink(missing_ok=True)
+
+    def load_weights(self, model):
+        """Put a finished run's weights into its model.
+
+        Raises:
+            FolderError: if they are missing or damaged.
+        """
+        try:
+            model.load_weights(self.path / WEIGHTS)
+        except (OSError, ValueError, KeyError) as error:
+            raise FolderError(f"{self.path / WEIGHTS} cannot be read ({error}). Restore it.") from error
+
+    @contextlib.contextmanager
+    def _replacing(self, name):
+        """Give a path to write to, and move it to ``name`` once that is done; on an error nothing has changed."""
+        partial = self.path / name.replace(".", f"{PARTIAL}.", 1)
+        try:
+            yield partial
+            partial.replace(self.path / name)
+            _flush_folder(self.path)
+        except OSError as error:
+            raise self._not_written(name, error) from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _not_written(self, name, error):
+        reason = error.strerror or error
+        return FolderError(
+            f"{self.path / name} could not be written ({reason}). What it held before is kept, and so is every earlier "
+            f"epoch; make room or mend the disk, then: resnet-lessons resume {self.path}"
+        )
+
+
+def _write(path, write):
+    with path.open("wb") as file:
+        write(file)
+        _flush(file)
+
+
+def _flush(file):
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _flush_folder(path):
+    """Make a rename outlive a power failure, where the system can."""
+    if os.name != "nt":
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,125 @@
+"""Where a run comes from: what repeats it, and all that could make it come out otherwise."""
+
+import datetime
+import importlib.metadata
+import platform
+import shlex
+import subprocess
+from pathlib import Path
+
+from resnet_lessons import __version__, backend, machine, recipes
+from resnet_lessons.specs import Spec
+
+OPTIONS = ("block", "shortcut", "style", "skip", "order")  # of the command, each a field of Spec
+
+
+def describe(settings, dataset):
+    """Return the first contents of ``run.json``.
+
+    Args:
+        settings: a ``Settings``.
+        dataset: a ``data.Dataset``.
+    """
+    recipe = settings.recipe
+    held_back = recipe.validation
+    return settings.to_json() | {
+        "data": {
+            "name": dataset.name,
+            "source": dataset.source,
+            "sha256": dataset.digest,
+            "training_images": len(dataset.y_train) - held_back,
+            "validation_images": held_back,
+            "test_images": len(dataset.y_test),
+        },
+        "command": command(settings, dataset.name),
+        **surroundings(),
+    }
+
+
+def surroundings():
+    """Return what a part of a run had around it: versions, hardware, this package's commit, and when it began."""
+    now = datetime.datetime.now(datetime.UTC)
+    return {"versions": versions(), "hardware": hardware(), "git": commit(), "began": now.isoformat(timespec="seconds")}
+
+
+def versions():
+    """Return the versions that decide what comes out: a dict of name to version."""
+    numpy = importlib.metadata.version("numpy")
+    return {"resnet-lessons": __version__, "python": platform.python_version(), **backend.versions(), "numpy": numpy}
+
+
+def hardware():
+    """Return what the run had at its disposal."""
+    return {
+        "processor": machine.processor_name(),
+        "cores": machine.usable_cores(),
+        "memory_gb": round(machine.usable_memory() / machine.GB, 1),
+        "accelerators": [name for kind, name in backend.devices() if kind != "CPU"],
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def commit():
+    """Return the commit of the package's checkout and whether files differ from it, or the release without one."""
+    folder = Path(__file__).parents[2]
+    if not (folder / ".git").exists():
+        return {"release": __version__}
+    head, changes = (_git(folder, *words) for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "-uno")))
+    if head is None:
+        return {"release": __version__}
+    return {"commit": head, "changed": bool(changes)}
+
+
+def _git(folder, *words):
+    try:
+        done = subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None  # no git, or none that answers
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def command(settings, data):
+    """Return the command line that repeats a run, or the call in Python if its network or recipe has no name there."""
+    spec, recipe = settings.spec, settings.recipe
+    named = _named(recipe, spec.depth)
+    options = _options(spec)
+    if named is None or options is None:
+        return (
+            f"training.train({spec!r}, {recipe!r}, data.load({data!r}), seed={settings.seed}, "
+            f"precision={settings.precision!r}, strategy={settings.strategy!r})"
+        )
+    words = ["resnet-lessons", "train", spec.family, "--depth", spec.depth]
+    words += [word for field, value in options.items() for word in (f"--{field}", value)]
+    words += [*named, "--seed", settings.seed, "--data", data, "--precision", settings.precision]
+    words += ["--strategy", settings.strategy] if settings.strategy else []
+    return shlex.join(map(str, words))
+
+
+def _named(recipe, depth):
+    """Return the options that name a recipe, or None for one that the command line cannot name."""
+    for name in recipes.NAMES:
+        usual = recipes.get(name, depth)
+        if recipe == usual:
+            return ["--recipe", name]
+        if recipe == usual.smoke():
+            return ["--recipe", name, "--smoke"]
+        if recipe == usual.resized(recipe.steps, epochs=None):
+            return ["--recipe", name, "--steps", recipe.steps]
+    return None
+
+
+def _options(spec):
+    """Return the fewest options that make ``spec`` from its family and depth, or None if the command lacks some."""
+    options = {field: getattr(spec, field) for field in OPTIONS if getattr(spec, field) is not None}
+    for field in OPTIONS:
+        fewer = {name: value for name, value in options.items() if name != field}
+        if _makes(spec, fewer):
+            options = fewer
+    return options if _makes(spec, options) else None
+
+
+def _makes(spec, options):
+    try:
+        return Spec(spec.family, spec.depth, **options) == spec
+    except ValueError:
+        return False
