@@ -7,9 +7,10 @@ and the command line. He et al. 2015, Sec. 4.2.
 
 from .callbacks import Diverged, Guard, Schedule, StepLog
 from .compiled import PRECISIONS, Images, choose_precision, compile_model, time_updates
-from .engine import Run, Settings, fit, resume, train
+from .engine import fit, resume, train
 from .folder import FolderError, RunFolder
 from .optimizers import SGD, Adam
+from .run import Run, Settings
 
 __all__ = [
     "PRECISIONS",

@@ -17,7 +17,7 @@ class Lines(keras.callbacks.Callback):
         write: takes each line.
     """
 
-    def __init__(self, log, steps, images, write=print):
+    def __init__(self, log, steps, images, write=lambda text: print(text, flush=True)):
         super().__init__()
         self.log, self.steps, self.images, self.write = log, steps, images, write
         self._made, self._seconds = 0, 0.0  # by this process

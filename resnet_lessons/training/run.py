@@ -1,0 +1,84 @@
+"""What a run is and what it gave, as plain records."""
+
+import dataclasses
+
+from resnet_lessons import backend  # noqa: F401 - loads Keras without its start-up messages
+from resnet_lessons.recipes import Recipe
+from resnet_lessons.specs import Spec
+
+import keras
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """All that decides how a run comes out, but for the data and the machine.
+
+    Args:
+        spec: the network.
+        recipe: how it is trained.
+        seed: of the initial weights, dropout, order and augmentation.
+        precision: "float32" or "mixed_bfloat16".
+        strategy: None, or "mirrored".
+        deterministic: whether operations were asked to repeat bit for bit.
+    """
+
+    spec: Spec
+    recipe: Recipe
+    seed: int
+    precision: str
+    strategy: str | None
+    deterministic: bool
+
+    def to_json(self):
+        """Return a dict of plain values that ``from_json`` turns back into these settings."""
+        return {
+            "spec": self.spec.to_json(),
+            "recipe": self.recipe.to_json(),
+            "seed": self.seed,
+            "precision": self.precision,
+            "strategy": self.strategy,
+            "deterministic": self.deterministic,
+        }
+
+    @classmethod
+    def from_json(cls, values):
+        """Return the settings that a ``run.json`` holds."""
+        plain = {key: values[key] for key in ("seed", "precision", "strategy", "deterministic")}
+        return cls(Spec(**values["spec"]), Recipe(**values["recipe"]), **plain)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """What one training gave.
+
+    Args:
+        spec: the network.
+        recipe: how it was trained.
+        seed: of the initial weights and of dropout; in ``train`` of order and augmentation too.
+        precision: "float32" or "mixed_bfloat16".
+        model: the trained keras.Model.
+        step_error: (steps,) part of each batch that the net got wrong while it was training, between 0 and 1; only
+            the updates that this call made.
+        step_loss: (steps,) its loss.
+        epochs: a dict for each epoch, with ``epoch``, ``step``, ``train_loss``, ``train_error``, ``val_loss``,
+            ``val_error``, ``lr`` and ``seconds``. Training figures are means over the epoch, as it was running, and
+            the rate is that of its last update. Without validation there is no ``val_...``.
+        seconds: in all, by every call that had a part in it; the test is not counted.
+        finished: whether the recipe's last update was made; not if someone asked to stop.
+        test_error: the part of the test images that the finished net gets wrong, between 0 and 1; None from ``fit``.
+        test_loss: its mean loss.
+    """
+
+    spec: Spec
+    recipe: Recipe
+    seed: int
+    precision: str
+    model: keras.Model = dataclasses.field(repr=False)
+    step_error: np.ndarray = dataclasses.field(repr=False)
+    step_loss: np.ndarray = dataclasses.field(repr=False)
+    epochs: tuple = dataclasses.field(repr=False)
+    seconds: float
+    finished: bool = True
+    test_error: float | None = None
+    test_loss: float | None = None
