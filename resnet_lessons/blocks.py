@@ -188,7 +188,9 @@ class ZeroPadShortcut(layers.Layer):
 
     def call(self, inputs):
         """Map (B, H, W, C) to (B, ceil(H/stride), ceil(W/stride), filters)."""
-        kept = inputs[:, :: self.stride, :: self.stride]
+        # The mean over a window of one pixel is that pixel: inputs[:, ::stride, ::stride], for which TensorFlow takes
+        # seven times as long on a CPU.
+        kept = ops.average_pool(inputs, 1, self.stride)
         return ops.pad(kept, [[0, 0], [0, 0], [0, 0], [0, self.filters - inputs.shape[-1]]])
 
     def get_config(self):
