@@ -45,14 +45,16 @@ def usable_memory():
 
 def peak_memory():
     """Return the most bytes of memory that this process has had resident so far."""
+    if platform.system() == "Linux":  # getrusage would give a child what its parent had
+        lines = read_text(Path("/proc/self/status")).splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
     if platform.system() == "Windows":
         import psutil
 
         return psutil.Process().memory_info().peak_wset
     import resource  # not on Windows
 
-    unit = 1 if platform.system() == "Darwin" else 1024  # kilobytes on Linux
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
 def core_quota(root=CGROUPS, membership=MEMBERSHIP):

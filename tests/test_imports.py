@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "accounting": {"models", "specs", "backend"},
     "batches": {"data", "backend"},  # backend: Keras without its start-up messages
     "training": {"batches", "models", "recipes", "results", "backend", "specs", "machine"},
+    "sweep": {"data", "recipes", "specs", "results", "machine", "training"},  # training: in the workers alone
     "diagnostics": {"models", "backend"},
     "plots": {"results", "accounting"},
     "checks": {"models", "accounting", "diagnostics", "specs"},
@@ -36,7 +37,7 @@ MAY_IMPORT["doctor"] = set(MAY_IMPORT) - {"checks", "widgets"}  # looks at every
 MAY_IMPORT["bench"] = {"models", "recipes", "batches", "training", "backend", "specs", "accounting", "machine"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - {"checks", "widgets"}
 MAY_IMPORT[""] = {"specs", "recipes", "results", "data"}  # the package itself: nothing that loads Keras
-WITHOUT_KERAS = {"", "specs", "recipes", "results", "data", "machine"}
+WITHOUT_KERAS = {"", "specs", "recipes", "results", "data", "machine", "sweep"}
 WITH_PLOTS = {"plots", "widgets"}
 
 
