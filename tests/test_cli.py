@@ -9,27 +9,16 @@ import sys
 import time
 from pathlib import Path
 
-from resnet_lessons import __version__, data, doctor
+from resnet_lessons import __version__, bench, data, doctor
 from resnet_lessons.cli import main
 from resnet_lessons.cli.program import Program
 from resnet_lessons.doctor.finding import Finding
 
 import click
 import pytest
-from click.testing import CliRunner
+from command_line import START, WIDTH, process, run
 
-WIDTH = 100
 SLOW_TO_LOAD = {"keras", "tensorflow", "jax", "matplotlib", "ipywidgets", "jupyterlab_server"}
-START = "import sys; from resnet_lessons.cli import main; main()"
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, arguments, prog_name="resnet-lessons")
-
-
-def process(*arguments, **options):
-    command = [sys.executable, "-c", START, *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 def commands(command, path=("resnet-lessons",)):
@@ -57,7 +46,8 @@ def parse(words):
 
 
 def test_all_commands_are_here():
-    assert set(IDS) >= {f"resnet-lessons{rest}" for rest in ("", " doctor", " models", " data status", " data fetch")}
+    names = ("doctor", "models", "data status", "data fetch", "train", "resume", "results", "sweep", "bench")
+    assert set(IDS) >= {"resnet-lessons", *(f"resnet-lessons {name}" for name in names)}
 
 
 @pytest.mark.parametrize(("path", "command"), ALL, ids=IDS)
@@ -90,7 +80,9 @@ def test_without_arguments_help_is_shown_and_the_call_counts_as_wrong():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["data", "status"], ["data", "fetch", "--help"]], ids=str
+    "arguments",
+    [["--help"], ["--version"], ["data", "status"], ["data", "fetch", "--help"], ["results"], ["train", "--help"]],
+    ids=str,
 )
 def test_what_needs_no_keras_does_not_load_it(arguments):
     code = START.replace("main()", f"main({arguments!r}, standalone_mode=False)")
@@ -120,6 +112,9 @@ def test_the_command_is_installed():
         ),
         (["data", "fetch", "--timeout", "0"], "0.0 is not in the range x>0"),
         (["doctor", "extra"], "Got unexpected extra argument (extra)"),
+        (["bench", "--rounds", "0"], "0 is not in the range x>=1. Try: resnet-lessons bench --help"),
+        (["bench", "--contenders", "ours,jax"], "'ours,jax' is not one or more of keras-32, keras-128, ours,"),
+        (["bench", "--contenders", "ours,ours"], "each named once"),
     ],
     ids=str,
 )
@@ -270,6 +265,24 @@ def test_models_say_which_network_a_quoted_number_belongs_to(models_lines):
     assert row(models_lines, "ResNet110", "v2")[6:] == ["93.15", "93.63", "v2-110-basic", "1,727,962"]
     assert row(models_lines, "ResNet164", "v2")[4:] == ["4,941,546", "573.8M", "94.54", "v2-164", "1,703,258"]
     assert row(models_lines, "ResNet20", "v2")[4:] == ["570,602", "66.2M"]
+
+
+# bench
+
+
+def test_bench_passes_on_what_it_is_told_and_prints_the_table(monkeypatch):
+    calls = []
+    monkeypatch.setattr(bench, "run", lambda *names, **options: calls.append((names, options)) or "a report")
+    monkeypatch.setattr(bench, "table", lambda report: f"the table of {report}")
+    shown = run("bench", "--rounds", "3", "--updates", "4", "--contenders", "ours, keras-32")
+    assert (shown.exit_code, shown.stdout) == (0, "the table of a report\n")
+    run("bench")
+    (first, options), (second, usual) = calls
+    assert first == (("ours", "keras-32"),)
+    assert second == (tuple(bench.NETWORKS),)
+    assert (options["rounds"], options["updates"]) == (3, 4)
+    assert (usual["rounds"], usual["updates"]) == (10, 20)
+    options["progress"]("begins")  # what it says goes to stderr, so that the table alone can be kept
 
 
 # doctor

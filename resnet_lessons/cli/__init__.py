@@ -11,18 +11,22 @@ from resnet_lessons import __version__
 
 import click
 
-from . import tables
+from . import benchmark, sweeping, tables, training
 from .program import Program, examples
 
 
 @click.group(
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=examples("resnet-lessons doctor", "resnet-lessons data status"),
+    epilog=examples("resnet-lessons doctor", "resnet-lessons train v1 --n 3 --recipe short --seed 0 --out runs/x"),
 )
 @click.version_option(__version__, prog_name="resnet-lessons", message="%(prog)s %(version)s")
 def main():
-    """Deep residual networks in lessons: check this machine, get data, compare networks."""
+    """Deep residual networks in lessons: check this machine, get data, train networks and compare them."""
+
+
+for command in (training.train, training.resume, sweeping.sweep, benchmark.bench):
+    main.add_command(command)
 
 
 @main.command("doctor", short_help="Check this machine and the installation.", epilog=examples("resnet-lessons doctor"))
@@ -96,6 +100,36 @@ def data_fetch(name, mirror, folder, timeout):
     if folder is not None:
         setting = set_variable("RESNET_LESSONS_DATA", str(path.parent))
         click.echo(f"The lessons find it there after: {setting}", err=True)
+
+
+@main.command(
+    "results",
+    short_help="List runs and what came out.",
+    epilog=examples("resnet-lessons results", "resnet-lessons results runs/degradation --json"),
+)
+@click.argument("folders", nargs=-1, type=click.Path(file_okay=False, path_type=Path), metavar="[FOLDER]...")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.pass_context
+def results_command(ctx, folders, as_json):
+    """List the runs at and below each FOLDER: finished, unfinished and damaged, with means over seeds.
+
+    Without FOLDER these are the runs below runs/ and the recorded ones that ship with the package. Runs on different
+    data, by different recipes or on different numbers of training images are never averaged. Exit code 1 when a run is
+    damaged.
+    """
+    from resnet_lessons.results import RECORDED
+
+    from . import runs
+
+    found = runs.find(folders or [folder for folder in (training.RUNS, RECORDED) if folder.is_dir()])
+    if folders and not found:
+        raise click.ClickException(f"No run is in {', '.join(map(str, folders))}. A run is a folder with a run.json.")
+    means = runs.means(found)
+    if as_json:
+        click.echo(tables.as_json({"runs": found, "means": means}))
+    else:
+        click.echo(tables.runs_table(found, means) or "No runs yet. To train one: resnet-lessons train --help")
+    ctx.exit(any(run.state == runs.DAMAGED for run in found))
 
 
 @main.command(short_help="Compare networks: cost, published accuracy.", epilog=examples("resnet-lessons models"))

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import textwrap
+from pathlib import Path
 
+from resnet_lessons.doctor.finding import join
 from resnet_lessons.results import QUOTED_BY_KERAS_EXAMPLE, published
 from resnet_lessons.specs import Spec
 
@@ -45,6 +47,11 @@ def report(findings):
 _STATUS = {"ok": "ok", "note": "note", "problem": "PROBLEM"}
 
 
+def facts(pairs):
+    """Show pairs of a topic and a text, a line or more each."""
+    return tabulate([(topic, _wrapped(text)) for topic, text in pairs], tablefmt="plain", disable_numparse=True)
+
+
 def data_table(rows):
     """Show the rows of ``data.status``."""
     table = [(row.dataset, f"{row.size / 1e6:.1f} MB" if row.size else "", _data_cell(row)) for row in rows]
@@ -54,6 +61,110 @@ def data_table(rows):
 def _data_cell(row):
     mend = f"to {'mend' if row.problem else 'get'} it: {row.mend}" if row.mend else ""
     return "\n".join(_wrapped(line) for line in (row.source, row.where, row.problem, mend) if line)
+
+
+def runs_table(found, means):
+    """Show runs, a table for each training set, their means over seeds, then the unfinished and the damaged ones.
+
+    Args:
+        found: a list of ``runs.Found``.
+        means: a list of ``runs.Mean``.
+    """
+    whole = [run for run in found if run.state != "damaged"]
+    parts = []
+    for trained_on in dict.fromkeys(run.trained_on for run in whole):
+        together = [mean for mean in means if mean.trained_on == trained_on]
+        parts += [_training_set(trained_on), _run_rows([run for run in whole if run.trained_on == trained_on])]
+        parts += ["Means and standard deviations over seeds, errors in %:", _mean_rows(together)] if together else []
+    unfinished = [f"  resnet-lessons resume {join([run.folder])}" for run in whole if run.state == "unfinished"]
+    damaged = [_wrapped(f"{run.folder}: {run.reason}") for run in found if run.state == "damaged"]
+    parts += ["\n".join(["Unfinished; to go on:", *unfinished])] if unfinished else []
+    parts += ["\n".join(["Damaged:", *(textwrap.indent(text, "  ") for text in damaged)])] if damaged else []
+    return "\n\n".join(parts)
+
+
+def _training_set(trained_on):
+    title, sha256, images = trained_on
+    return f"{title}, {images:,} training images (SHA-256 {sha256[:12]}). Errors in %; train: while training."
+
+
+_RUN_COLUMNS = {  # header: columns of the widest cell
+    "name": 16,
+    "network\nrecipe": 16,
+    "para-\nmeters": 6,
+    "seed": 5,
+    "epochs\nstate": 10,
+    "train": 6,
+    "val.": 6,
+    "test": 6,
+    "hours": 6,
+}
+
+
+def _run_rows(found):
+    rows = [
+        [
+            Path(run.folder).name,
+            f"{run.network}\n{run.recipe.get('name', '')}",
+            _millions(run.parameters),
+            run.seed,
+            f"{run.epochs}/{run.epochs_in_all or '?'}\n{run.state}",
+            *map(_percent, (run.train_error, run.val_error, run.test_error)),
+            f"{run.seconds / 3600:.2f}",
+        ]
+        for run in found
+    ]
+    return _narrow_table(rows, _RUN_COLUMNS, numbers={2, 3, 5, 6, 7, 8})
+
+
+_MEAN_COLUMNS = {"network": 18, "recipe": 14, "seeds": 10, "train": 16, "val.": 16, "test": 16}
+
+
+def _mean_rows(means):
+    rows = [
+        [
+            mean.network,
+            mean.recipe,
+            ", ".join(map(str, mean.seeds)),
+            *map(_percent_and_spread, (mean.train_error, mean.val_error, mean.test_error)),
+        ]
+        for mean in means
+    ]
+    return _narrow_table(rows, _MEAN_COLUMNS, numbers={3, 4, 5})
+
+
+def _millions(parameters):
+    return "" if parameters is None else f"{parameters / 1e6:.2f}M"
+
+
+def _percent(part):
+    return "" if part is None else f"{100 * part:.2f}"
+
+
+def _percent_and_spread(values):
+    return "" if values is None else f"{_percent(values[0])} +/- {_percent(values[1])}"
+
+
+def _narrow_table(rows, columns, numbers):
+    """Show rows whose cells are broken into lines as wide as their column."""
+    widths = columns.values()
+    rows = [[_folded(str(cell), width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return _number_table(rows, list(columns), numbers)
+
+
+def plan_table(plan, standing):
+    """Show the runs of a sweep.
+
+    Args:
+        plan: a ``sweep.Plan``.
+        standing: a dict of run name to ``sweep.Standing``.
+    """
+    rows = [
+        [run.name, run.spec.depth, f"{run.recipe.steps:,}", run.recipe.batch_size, run.seed, standing[run.name].state]
+        for run in plan.runs
+    ]
+    rows = [[_folded(row[0], 44), *row[1:]] for row in rows]
+    return "\n" + _number_table(rows, ["run", "layers", "updates", "batch", "seed", "state"], numbers={1, 2, 3, 4})
 
 
 def paper_table():
@@ -101,9 +212,19 @@ def _number_table(rows, headers, numbers):
 
 
 def as_json(records):
-    """Show dataclasses as JSON."""
-    return json.dumps([dataclasses.asdict(record) for record in records], indent=1)
+    """Show a list of dataclasses, or several by name, as JSON."""
+    return json.dumps(_plain(records), indent=1)
+
+
+def _plain(records):
+    if isinstance(records, dict):
+        return {name: _plain(some) for name, some in records.items()}
+    return [dataclasses.asdict(record) for record in records]
 
 
 def _wrapped(text):
     return "\n".join(textwrap.fill(line, WIDE, break_on_hyphens=False) for line in text.splitlines())
+
+
+def _folded(text, width):
+    return "\n".join(textwrap.fill(line, width) for line in text.splitlines())

@@ -1,0 +1,214 @@
+"""What ``results`` shows: the runs below some folders, read from ``run.json`` and ``log.jsonl`` alone, and their means.
+
+A damaged run is listed with the reason, where ``results.load`` raises. Means are over the seeds of one network, recipe,
+data set and number of training images; nothing else is ever put together.
+"""
+
+import collections
+import dataclasses
+import json
+import os
+import statistics
+from pathlib import Path
+
+from resnet_lessons import results
+from resnet_lessons.specs import Spec
+
+RUN, LOG = "run.json", "log.jsonl"
+FINISHED, UNFINISHED, DAMAGED = "finished", "unfinished", "damaged"
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A run as it lies in its folder; of a damaged one only the folder and the reason.
+
+    Args:
+        folder: its path.
+        state: "finished", "unfinished" or "damaged".
+        reason: what is wrong with a damaged one.
+        network: its name.
+        spec: all of it, as ``Spec.to_json`` gives it.
+        parameters: their number, once finished.
+        recipe: as ``Recipe.to_json`` gives it.
+        seed: of the run.
+        data: "name", "source", "sha256" and "training_images".
+        epochs: that are done.
+        epochs_in_all: of the recipe.
+        train_error: in the last epoch, while the net was changing, between 0 and 1.
+        val_error: after the last epoch.
+        test_error: once finished.
+        seconds: of training.
+    """
+
+    folder: str
+    state: str
+    reason: str = ""
+    network: str = ""
+    spec: dict = dataclasses.field(default_factory=dict, repr=False)
+    parameters: int | None = None
+    recipe: dict = dataclasses.field(default_factory=dict, repr=False)
+    seed: int | None = None
+    data: dict = dataclasses.field(default_factory=dict)
+    epochs: int = 0
+    epochs_in_all: int | None = None
+    train_error: float | None = None
+    val_error: float | None = None
+    test_error: float | None = None
+    seconds: float = 0.0
+
+    @property
+    def trained_on(self):
+        """The training set: see ``training_set``."""
+        return training_set(self.data)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mean:
+    """Several seeds of one network, recipe, data set and number of training images.
+
+    Args:
+        network: its name.
+        recipe: its name.
+        data: as in ``Found``.
+        seeds: that the mean is over; of one that was run twice, the first run counts.
+        train_error: mean and standard deviation (n - 1) over the seeds, between 0 and 1.
+        val_error: likewise; None if a run holds no images back.
+        test_error: likewise.
+    """
+
+    network: str
+    recipe: str
+    data: dict
+    seeds: tuple[int, ...]
+    train_error: tuple[float, float]
+    val_error: tuple[float, float] | None
+    test_error: tuple[float, float]
+
+    @property
+    def trained_on(self):
+        """The training set: see ``training_set``."""
+        return training_set(self.data)
+
+
+def training_set(data):
+    """Return what tells training sets apart: the data set in a few words, its SHA-256, the number of images."""
+    return data.get("source", "").partition(":")[0], data.get("sha256", ""), data.get("training_images") or 0
+
+
+def find(folders):
+    """Return every run at or below some folders, once each, sorted by data set, network, recipe and seed."""
+    places = dict.fromkeys(place.resolve() for folder in folders for place in _places(folder))
+    return sorted((look(place) for place in places), key=_order)
+
+
+def _places(folder):
+    for path, inner, files in os.walk(folder, onerror=_refuse):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        if {RUN, LOG} & set(files):
+            yield Path(path)
+
+
+def _refuse(error):
+    raise error
+
+
+def _order(run):
+    return *run.trained_on, run.spec.get("depth", 0), run.network, run.recipe.get("name", ""), run.seed or 0, run.folder
+
+
+def look(folder):
+    """Read one run's folder, whatever state it is in.
+
+    Args:
+        folder: holds a ``run.json`` or a ``log.jsonl``.
+
+    Returns:
+        A ``Found``.
+    """
+    try:
+        run = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        return _finished(folder, results.read(folder)) if "result" in run else _unfinished(folder, run)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        is_plain = isinstance(error, (OSError, results.RecordError))
+        reason = str(error) if is_plain else f"{RUN} or {LOG} does not describe a run ({error!r})"
+        return Found(_shown(folder), DAMAGED, reason)
+
+
+def _finished(folder, record):
+    return Found(
+        state=FINISHED,
+        parameters=record.result.get("parameters"),
+        test_error=record.result["test_error"],
+        **_common(folder, record.spec, record.recipe, record.seed, record.data, record.log),
+    )
+
+
+def _unfinished(folder, run):
+    log = [results.Epoch(**{key: line[key] for key in _EPOCH if key in line}) for line in _whole_lines(folder / LOG)]
+    return Found(state=UNFINISHED, **_common(folder, Spec(**run["spec"]), run["recipe"], run["seed"], run["data"], log))
+
+
+_EPOCH = tuple(results.Epoch.__dataclass_fields__)
+
+
+def _whole_lines(path):
+    """Return the log's lines as dicts; none before the first epoch, and without a last one that is being written."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
+
+
+def _common(folder, spec, recipe, seed, data, log):
+    last = log[-1] if log else None
+    return {
+        "folder": _shown(folder),
+        "network": spec.name,
+        "spec": spec.to_json(),
+        "recipe": dict(recipe),
+        "seed": seed,
+        "data": dict(data),
+        "epochs": len(log),
+        "epochs_in_all": _epochs_in_all(recipe, data),
+        "train_error": last and last.train_error,
+        "val_error": last and last.val_error,
+        "seconds": sum(epoch.seconds for epoch in log),
+    }
+
+
+def _shown(folder):
+    """Return a path as a person would write it: relative if it is below the working folder."""
+    folder = Path(folder).resolve()
+    return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
+
+
+def _epochs_in_all(recipe, data):
+    """Return how many epochs a recipe has; one is a pass over the training images unless it says otherwise."""
+    steps, updates = recipe.get("steps"), recipe.get("steps_per_epoch")
+    if updates is None and {"training_images", "batch_size"} <= {*data, *recipe}:
+        updates = -(-data["training_images"] // recipe["batch_size"])
+    return -(-steps // updates) if steps and updates else None
+
+
+def means(found):
+    """Return a ``Mean`` for each network, recipe and training set of which several seeds are finished."""
+    groups = collections.defaultdict(dict)
+    for run in found:
+        if run.state == FINISHED:
+            key = json.dumps([run.spec, run.recipe, run.trained_on], sort_keys=True)
+            groups[key].setdefault(run.seed, run)
+    return [_mean(list(runs.values())) for runs in groups.values() if len(runs) > 1]
+
+
+def _mean(runs):
+    return Mean(
+        network=runs[0].network,
+        recipe=runs[0].recipe["name"],
+        data=runs[0].data,
+        seeds=tuple(run.seed for run in runs),
+        train_error=_spread([run.train_error for run in runs]),
+        val_error=None if any(run.val_error is None for run in runs) else _spread([run.val_error for run in runs]),
+        test_error=_spread([run.test_error for run in runs]),
+    )
+
+
+def _spread(values):
+    return statistics.mean(values), statistics.stdev(values)

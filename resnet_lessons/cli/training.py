@@ -1,0 +1,239 @@
+"""``train`` and ``resume``: say what will be done, do it, say what came out; after Ctrl-C say how to go on."""
+
+import dataclasses
+import io
+import sys
+from pathlib import Path
+
+from resnet_lessons import data, recipes, specs
+from resnet_lessons.doctor.finding import join
+from resnet_lessons.sweep import plan
+
+import click
+
+from . import tables, words
+from .program import INTERRUPTED, Command, examples
+
+RUNS = Path("runs")
+STRATEGIES = ("mirrored",)
+
+_SOURCE = click.option(
+    "--source",
+    type=click.Path(path_type=Path),
+    help="A file or folder to take the data set from, instead of searching.",
+)
+_DEVICES = click.option(
+    "--devices",
+    type=click.IntRange(min=2),
+    metavar="K",
+    help="Divide the processor in K, to try --strategy mirrored without GPUs.",
+)
+
+
+def _network_options(command):
+    """Give a command the options that choose a network."""
+    for field, values in (
+        ("order", specs.ORDERS),
+        ("skip", specs.SKIPS),
+        ("style", specs.STYLES),
+        ("shortcut", specs.SHORTCUTS),
+        ("block", specs.BLOCKS),
+    ):
+        command = click.option(f"--{field}", type=click.Choice(values), help=_FIELD_HELP[field])(command)
+    command = click.option("--depth", type=int, metavar="LAYERS", help="Its size in layers.")(command)
+    return click.option("--n", type=int, metavar="N", help="Its size in residual units a stage; or give --depth.")(
+        command
+    )
+
+
+_FIELD_HELP = {
+    "block": "Default: basic for plain and v1, bottleneck for v2.",
+    "shortcut": "Where dimensions change. Default: A for basic blocks, B for bottlenecks.",
+    "style": "Default: paper.",
+    "skip": "What happens on the shortcut. Default: identity.",
+    "order": "Of normalisation and activation. Default: original, for v2 full-pre.",
+}
+
+
+@click.command(
+    "train",
+    cls=Command,
+    short_help="Train a network; the run is kept in a folder.",
+    epilog=examples(
+        "resnet-lessons train v1 --n 3 --recipe short --seed 0 --out runs/x",
+        "resnet-lessons train v2 --depth 29 --recipe he2015 --steps 16000",
+        "resnet-lessons train plain --n 1 --smoke --data shapes10",
+        "resnet-lessons train v1 --n 3 --strategy mirrored",
+    ),
+)
+@click.argument("family", type=click.Choice(specs.FAMILIES))
+@_network_options
+@click.option(
+    "--recipe",
+    "recipe_name",
+    type=click.Choice(recipes.NAMES),
+    default="short",
+    show_default=True,
+    help="How to train.",
+)
+@click.option(
+    "--steps", type=click.IntRange(min=1), metavar="STEPS", help="Updates in all, instead of the recipe's number."
+)
+@click.option("--smoke", is_flag=True, help="20 updates, to see that everything runs.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, plan.HIGHEST_SEED),
+    metavar="SEED",
+    default=0,
+    show_default=True,
+    help="Of weights, order and augmentation.",
+)
+@click.option(
+    "--data", "data_name", type=click.Choice(data.NAMES), default="cifar10", show_default=True, help="On what."
+)
+@_SOURCE
+@click.option(
+    "--precision",
+    type=click.Choice(plan.PRECISIONS),
+    default="auto",
+    show_default=True,
+    help="auto: the faster on this machine.",
+)
+@click.option("--strategy", type=click.Choice(STRATEGIES), help="mirrored: a copy of the network on each GPU.")
+@_DEVICES
+@click.option(
+    "--deterministic/--no-deterministic",
+    default=None,
+    help="Whether the run repeats bit for bit. Default: on a processor yes, on a GPU no.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The run's folder. Default: one below runs/, named after network, recipe and seed.",
+)
+@click.pass_context
+def train(ctx, family, n, depth, recipe_name, steps, smoke, data_name, source, strategy, devices, out, **options):
+    """Train a network of FAMILY, test it once, and keep all of it in a folder.
+
+    The folder holds run.json (what was run, where, and what came out), log.jsonl (a line an epoch) and the weights.
+    Killed at any moment, the run goes on after its last whole epoch: give the same command again, or resume.
+    """
+    choices = {field: options.pop(field) for field in plan.CHOICES}
+    try:
+        spec = plan.network(family, n, depth, **choices)
+        recipe = plan.choose_recipe(recipe_name, spec.depth, steps, smoke)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if devices and strategy is None:
+        raise click.UsageError("--devices divides the processor for --strategy mirrored. Give both or none.")
+    dataset = data.load(data_name, source)
+    spec = dataclasses.replace(spec, input_shape=dataset.x_train.shape[1:], num_classes=len(dataset.class_names))
+    out = out or RUNS / plan.run_name(spec, recipe, options["seed"], dataset.name)
+    training = _training(devices)
+    folder = training.RunFolder(out)
+    stored = folder.description() or {}
+    precision = stored.get("precision") or training.choose_precision(options["precision"])
+    _announce(spec, recipe, options["seed"], dataset, precision, folder)
+    watch = {"strategy": strategy, "progress": _progress(), **options}
+    _carry_out(ctx, folder, source, devices, lambda: training.train(spec, recipe, dataset, out, **watch))
+
+
+@click.command(
+    "resume",
+    cls=Command,
+    short_help="Go on with a run that was interrupted.",
+    epilog=examples("resnet-lessons resume runs/x", "resnet-lessons resume runs/x --source /data/cifar10.npz"),
+)
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@_SOURCE
+@_DEVICES
+@click.pass_context
+def resume(ctx, folder, source, devices):
+    """Go on with the run in FOLDER after its last whole epoch, as if nothing had interrupted it.
+
+    Everything is as its run.json says. Other data than those it began on are refused.
+    """
+    training = _training(devices)
+    run_folder = training.RunFolder(folder)
+    settings, data_name = _stored(training, run_folder)
+    dataset = data.load(data_name, source)
+    _announce(settings.spec, settings.recipe, settings.seed, dataset, settings.precision, run_folder)
+    _carry_out(ctx, run_folder, source, devices, lambda: training.resume(folder, dataset, progress=_progress()))
+
+
+def _stored(training, folder):
+    """Return the settings of the run in a folder, and the name of its data set."""
+    description = folder.description()
+    if description is None:
+        raise training.FolderError(f"{folder.path} holds no run. To begin one there: resnet-lessons train --help")
+    try:
+        return training.Settings.from_json(description), description["data"]["name"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise training.FolderError(
+            f"{folder.path}/run.json does not describe a run ({error!r}). Restore it."
+        ) from error
+
+
+def _training(devices):
+    """Load what trains, and divide the processor before anything is computed."""
+    from resnet_lessons import backend, training  # loads Keras
+
+    if devices:
+        backend.divide_processor(devices)
+    return training
+
+
+def _progress():
+    """Return the kind of progress that suits where the output goes, which is to show each line as it is written."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+    return "bar" if sys.stderr.isatty() else "lines"
+
+
+def _announce(spec, recipe, seed, dataset, precision, folder):
+    """Print what will be done."""
+    from resnet_lessons.accounting import count
+
+    images = len(dataset.y_train) - recipe.validation
+    if images < 1:
+        return  # training refuses it and says why
+    facts = [
+        ("network", f"{spec.name}: {spec.depth} layers, {count(spec).parameters:,} parameters"),
+        ("recipe", words.recipe(recipe, images)),
+        ("seed", str(seed)),
+        ("data", dataset.source),
+        ("images", words.images(images, recipe.validation, len(dataset.y_test))),
+        ("precision", precision),
+        ("folder", _place(folder)),
+    ]
+    click.echo(tables.facts(facts))
+
+
+def _place(folder):
+    _, epoch, step = folder.restore()
+    return f"{folder.path}" + (f"\ngoes on after epoch {epoch}, update {step:,}" if epoch else "")
+
+
+def _carry_out(ctx, folder, source, devices, call):
+    """Train, and say what came out; after Ctrl-C say what is kept and how to go on."""
+    from resnet_lessons.training.progress import duration
+
+    finished_before = "result" in (folder.description() or {})
+    try:
+        run = call()
+    except KeyboardInterrupt:
+        click.echo(_interrupted(folder, source, devices), err=True)
+        ctx.exit(INTERRUPTED)
+    before = "This run was finished before; nothing was trained now.\n" if finished_before else ""
+    click.echo(f"{before}test error {run.test_error:.2%}, after {duration(run.seconds)} of training")
+
+
+def _interrupted(folder, source, devices):
+    if folder.description() is None:
+        return "Interrupted before the run began; nothing is kept."
+    _, epoch, step = folder.restore()
+    kept = f"Kept up to epoch {epoch}, update {step:,}." if epoch else "No epoch was done, so nothing is kept."
+    again = ["resnet-lessons", "resume", str(folder.path)]
+    again += ["--source", str(source)] if source else []
+    again += ["--devices", str(devices)] if devices else []
+    return f"Interrupted. {kept} To go on: {join(again)}"
