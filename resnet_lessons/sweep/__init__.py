@@ -1,0 +1,23 @@
+"""Sweeps: many runs, networks times seeds, from one TOML file, spread over this machine or a cluster with Ray.
+
+``read`` turns the file into a ``Plan``, ``standing`` says what of it is done, ``run`` does the rest; killed at any
+moment, the same call goes on where it was. Lesson 09's recorded runs were made so.
+"""
+
+from .plan import Plan, Planned, SweepError, choose_recipe, network, read, run_name
+from .spread import Outcome, run
+from .standing import Standing, standing
+
+__all__ = [
+    "Outcome",
+    "Plan",
+    "Planned",
+    "Standing",
+    "SweepError",
+    "choose_recipe",
+    "network",
+    "read",
+    "run",
+    "run_name",
+    "standing",
+]

@@ -1,0 +1,253 @@
+"""A sweep as plain data: which networks, recipes and seeds a TOML file asks for, checked whole before anything runs.
+
+``network`` and ``choose_recipe`` make a ``Spec`` and a ``Recipe`` of what a person wrote, there or on the command line.
+"""
+
+import dataclasses
+import tomllib
+from pathlib import Path
+
+from resnet_lessons import recipes, specs
+from resnet_lessons.data import NAMES as DATA_SETS
+from resnet_lessons.data.formats import LAYOUTS
+from resnet_lessons.specs import Spec
+
+CIFAR_SHAPE = (32, 32, 3)  # shapes10's too
+HIGHEST_SEED = 2**32 - 1  # what NumPy's and Keras's seeds admit
+
+
+class SweepError(ValueError):
+    """A sweep cannot start: its file, its folder or its cluster is not as it must be; the message says what to do."""
+
+
+def network(family, n=None, depth=None, **choices):
+    """Return a ``Spec`` by its size in units a stage or in layers.
+
+    Args:
+        family: "plain", "v1" or "v2".
+        n: residual units in each stage.
+        depth: weighted layers.
+        **choices: fields of ``Spec``; None for the usual ones.
+
+    Raises:
+        ValueError: unless exactly one of ``n`` and ``depth`` is given, and for what no such network has.
+    """
+    choices = {field: value for field, value in choices.items() if value is not None}
+    block = choices.get("block")
+    if (n is None) == (depth is None):
+        layers = specs.depth_for(family, 1, block) - 2
+        received = "neither" if n is None else f"n={n} and depth={depth}"
+        raise ValueError(
+            f"Give the size of the network once: n, such as 3, or depth, such as {3 * layers + 2}; "
+            f"a {family} net of n units a stage has {layers}n+2 layers here. Received: {received}."
+        )
+    return Spec(family, specs.depth_for(family, n, block) if depth is None else depth, **choices)
+
+
+def choose_recipe(name, depth, steps=None, smoke=False):
+    """Return a recipe by name, over another number of updates if ``steps`` says so, or in its smoke form.
+
+    Raises:
+        ValueError: for an unknown name, and for ``steps`` together with ``smoke``.
+    """
+    chosen = recipes.get(name, depth)
+    if steps is None:
+        return chosen.smoke() if smoke else chosen
+    if smoke:
+        raise ValueError(f"Give steps or smoke, not both: a smoke form has 20 updates. Received: steps={steps}.")
+    return chosen.resized(steps, epochs=None)
+
+
+def run_name(spec, chosen, seed, data="cifar10"):
+    """Return the name of a run's folder: network, recipe and seed, and the data set if it is not CIFAR-10."""
+    return "-".join([spec.name, chosen.name, *([data] if data != "cifar10" else []), f"seed{seed}"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """One run of a sweep.
+
+    Args:
+        spec: the network.
+        recipe: how it is trained.
+        seed: of weights, order and augmentation.
+        precision: "auto", "float32" or "mixed_bfloat16".
+    """
+
+    spec: Spec
+    recipe: recipes.Recipe
+    seed: int
+    precision: str = "auto"
+
+    @property
+    def name(self):
+        """The name of the run's folder."""
+        return run_name(self.spec, self.recipe, self.seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A sweep.
+
+    Args:
+        runs: a ``Planned`` for each network and seed.
+        out: the folder that gets a folder for each run.
+        data: name of the data set.
+        source: where it lies; None to search.
+        cores: processor cores for each run; None to share all that there are.
+        gpus: GPUs for each run; None: one if there are any.
+    """
+
+    runs: tuple[Planned, ...]
+    out: Path
+    data: str = "cifar10"
+    source: Path | None = None
+    cores: int | None = None
+    gpus: int | None = None
+
+
+def _text(value):
+    return isinstance(value, str) and value != ""
+
+
+def _whole(least):
+    return lambda value: type(value) is int and value >= least
+
+
+def _sizes(value):
+    sizes = value if isinstance(value, list) else [value]
+    return sizes != [] and all(map(_whole(1), sizes)) and len(set(sizes)) == len(sizes)
+
+
+def _seeds(value):
+    whole = isinstance(value, list) and value != [] and all(type(seed) is int for seed in value)
+    return whole and len(set(value)) == len(value) and 0 <= min(value) <= max(value) <= HIGHEST_SEED
+
+
+def _one_of(*values):
+    return lambda value: any(type(value) is type(allowed) and value == allowed for allowed in values)
+
+
+def _choice(values):
+    return _one_of(*values), f"one of {', '.join(map(repr, values))}"
+
+
+_SIZES = "a whole number of at least 1, or a list of different ones"
+PRECISIONS = ("auto", "float32", "mixed_bfloat16")
+_HOW = {  # key: (whether a value is allowed, what is allowed)
+    "recipe": _choice(recipes.NAMES),
+    "steps": (_whole(1), "a whole number of at least 1"),
+    "smoke": (_one_of(True, False), "true or false"),
+    "seeds": (_seeds, f"a list of different whole numbers from 0 to {HIGHEST_SEED}, such as [0, 1, 2]"),
+    "precision": _choice(PRECISIONS),
+}
+_TOP = _HOW | {
+    "out": (_text, "the name of a folder"),
+    "data": _choice(DATA_SETS),
+    "source": (_text, "the name of a file or a folder"),
+    "cores": (_whole(1), "a whole number of at least 1"),
+    "gpus": (_whole(0), "a whole number of at least 0"),
+}
+_NETWORK = _HOW | {
+    "family": _choice(specs.FAMILIES),
+    "n": (_sizes, _SIZES),
+    "depth": (_sizes, _SIZES),
+    "block": _choice(specs.BLOCKS),
+    "shortcut": _choice(specs.SHORTCUTS),
+    "style": _choice(specs.STYLES),
+    "skip": _choice(specs.SKIPS),
+    "order": _choice(specs.ORDERS),
+}
+CHOICES = ("block", "shortcut", "style", "skip", "order")
+_INSTEAD_OF = {"steps": "smoke", "smoke": "steps"}  # a network's own goes before the sweep's other
+
+
+def read(path, out=None):
+    """Read a sweep from a TOML file.
+
+    Args:
+        path: the file.
+        out: the sweep's folder, instead of the one that the file names; without either it is runs/ and the file's name.
+
+    Returns:
+        A ``Plan`` whose folders are absolute.
+
+    Raises:
+        SweepError: for anything that is not as it must be, before anything is run.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SweepError(f"{path} is not TOML: {error}.") from error
+    networks = table.pop("network", None)
+    if not isinstance(networks, list) or not networks or not all(isinstance(one, dict) for one in networks):
+        raise SweepError(
+            f"{path}: it must have a [[network]] table for each network. Received: network = {networks!r}."
+        )
+    _check(table, _TOP, path)
+    data = table.get("data", "cifar10")
+    usual = {key: table[key] for key in _HOW if key in table}
+    named = [(f"{path}, network {number}", one) for number, one in enumerate(networks, 1)]
+    runs = [(where, run) for where, one in named for run in _runs(where, one, usual, data)]
+    _refuse_repeated(runs)
+    return Plan(
+        runs=tuple(run for _, run in runs),
+        out=Path(out or table.get("out") or Path("runs") / path.stem).absolute(),
+        data=data,
+        source=Path(table["source"]).absolute() if "source" in table else None,
+        cores=table.get("cores"),
+        gpus=table.get("gpus"),
+    )
+
+
+def _check(table, allowed, where):
+    for key, value in table.items():
+        if key not in allowed:
+            raise SweepError(f"{where}: there is no key {key!r}. Allowed are {', '.join(allowed)}.")
+        is_allowed, says = allowed[key]
+        if not is_allowed(value):
+            raise SweepError(f"{where}: {key} must be {says}. Received: {value!r}.")
+
+
+def _runs(where, table, usual, data):
+    """List the runs that one [[network]] table asks for."""
+    _check(table, _NETWORK, where)
+    if "family" not in table:
+        raise SweepError(f"{where}: it lacks family, one of {', '.join(map(repr, specs.FAMILIES))}.")
+    inherited = {key: value for key, value in usual.items() if not table.get(_INSTEAD_OF.get(key))}
+    how = inherited | {key: table[key] for key in _HOW if key in table}
+    choices = {key: table[key] for key in CHOICES if key in table}
+    shape = LAYOUTS[data].image_shape if data in LAYOUTS else CIFAR_SHAPE
+    try:
+        found = [network(table["family"], **size, **choices, input_shape=shape) for size in _each_size(table)]
+        return [planned for spec in found for planned in _each_seed(spec, **how)]
+    except ValueError as error:
+        raise SweepError(f"{where}: {error}") from error
+
+
+def _each_size(table):
+    """List the sizes, as {"n": 3}, {"n": 9}; what holds both keys or none is left for ``network`` to refuse."""
+    given = {
+        key: table[key] if isinstance(table[key], list) else [table[key]] for key in ("n", "depth") if key in table
+    }
+    if len(given) != 1:
+        return [{key: values[0] for key, values in given.items()}]
+    return [{key: value} for key, values in given.items() for value in values]
+
+
+def _each_seed(spec, recipe="short", steps=None, smoke=False, seeds=(0,), precision="auto"):
+    chosen = choose_recipe(recipe, spec.depth, steps, smoke)
+    return [Planned(spec, chosen, seed, precision) for seed in seeds]
+
+
+def _refuse_repeated(runs):
+    """Raise SweepError if two of the runs, pairs of where each is asked for and the run, share a folder."""
+    first = {}
+    for where, run in runs:
+        if run.name in first:
+            raise SweepError(
+                f"{where}: {run.name} is asked for already by {first[run.name].rpartition(', ')[2]}. "
+                "Runs are told apart by network, recipe and seed; leave one out."
+            )
+        first[run.name] = where
