@@ -27,7 +27,7 @@ def quiet_stderr():
         os.dup2(held_back.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:  # not Ctrl-C, which is no failure to explain
             held_back.seek(0)
             os.write(saved, held_back.read())
             raise
@@ -170,6 +170,12 @@ def make_deterministic():
 STRATEGIES = (None, "mirrored")
 
 
+def check_strategy(strategy):
+    """Raise ValueError for a strategy that there is not."""
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy must be one of {', '.join(map(repr, STRATEGIES))}. Received: {strategy!r}.")
+
+
 def scope(strategy):
     """Return the context in which a model is built and compiled to be trained on several devices.
 
@@ -181,10 +187,20 @@ def scope(strategy):
     Raises:
         ValueError: for another strategy, and for "mirrored" with fewer than two devices or on JAX.
     """
-    if strategy not in STRATEGIES:
-        raise ValueError(f"strategy must be one of {', '.join(map(repr, STRATEGIES))}. Received: {strategy!r}.")
+    check_strategy(strategy)
     if strategy is None:
         return contextlib.nullcontext()
+    return tf.distribute.MirroredStrategy(_mirrored()).scope()
+
+
+def shares(strategy):
+    """Return in how many shares a batch is divided; the arguments and errors are those of ``scope``."""
+    check_strategy(strategy)
+    return 1 if strategy is None else len(_mirrored())
+
+
+def _mirrored():
+    """Return the names of the devices that "mirrored" is over."""
     if BACKEND != "tensorflow":
         raise ValueError(f"strategy='mirrored' needs the TensorFlow backend. Received: KERAS_BACKEND={BACKEND!r}.")
     found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
@@ -193,7 +209,7 @@ def scope(strategy):
             f"strategy='mirrored' needs two devices or more. Received: {found[0].name}. Leave the strategy out, or, to "
             "try it without several GPUs, divide the processor first: backend.divide_processor(2), or --devices 2."
         )
-    return tf.distribute.MirroredStrategy([device.name for device in found]).scope()
+    return [device.name for device in found]
 
 
 def divide_processor(count):
