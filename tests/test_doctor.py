@@ -233,8 +233,7 @@ def test_the_processor_is_named_with_cores():
     value = only(machine.check_processor()).value
     assert 1 <= limits.usable_cores() <= os.cpu_count()
     assert (
-        value
-        == f"{limits.processor_name()}, {limits.usable_cores():g} core{'s'[: limits.usable_cores() != 1]} usable"
+        value == f"{limits.processor_name()}, {limits.usable_cores():g} core{'s'[: limits.usable_cores() != 1]} usable"
     )
     assert limits.processor_name()
 
