@@ -224,6 +224,21 @@ assert recipe.validation >= 1000
 # the training set are held back, the same number from each class. The test set is not touched in this lesson: nothing
 # here needs it.
 #
+# `recipe.lr_at(step)` gives the rate of every update. Here it is for the recipes that lessons and recorded runs use.
+# "he2015" is the first paper's, and "short" has its shape in an eighth of the updates. "keras-example" is that of a
+# well-known script, and "fast-accuracy" is made for two cores.
+
+# %%
+fig, ax = plots.figure(width=8.5)
+plots.learning_rates(ax, [recipes.get(name) for name in ("he2015", "short", "keras-example", "fast-accuracy")])
+alt = "Learning rate against updates: three recipes go down in steps of ten, fast-accuracy climbs and falls in lines."
+plots.show(fig, alt)
+
+# %% [markdown]
+# **Figure.** The learning rate over a run, on a logarithmic scale. The lines of "he2015" and "short" lie on each other:
+# the drops of both come after half and three quarters of the updates. "keras-example" uses another optimizer, Adam,
+# whose rates cannot be compared with the others'.
+#
 # One function trains a net. `Batches` shuffles the images, crops and flips each at random, scales the pixels and
 # subtracts the mean image. It does so differently in each pass, but reproducibly for a given seed. So all nets see
 # the same batches in the same order.

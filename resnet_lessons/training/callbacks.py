@@ -21,6 +21,11 @@ class Stopped(Exception):
     """Someone asked the training to stop; ``train`` catches it."""
 
 
+def learning_rate(model):
+    """Return the rate that the optimizer has now."""
+    return float(model.optimizer.learning_rate + 0)  # a tensor: a variable on several devices is no float
+
+
 class Schedule(keras.callbacks.Callback):
     """Set the learning rate before each update: the one owner of the rate.
 
@@ -41,16 +46,36 @@ class Schedule(keras.callbacks.Callback):
             self.model.optimizer.learning_rate = self._set = rate
 
     def on_train_batch_end(self, batch, logs=None):  # noqa: ARG002
-        """Count the update, and stop after the recipe's last."""
+        """Notice a second owner of the rate, count the update, and stop after the recipe's last."""
+        self._refuse_another_rate()
         self.step += 1
         if self.step == self.recipe.steps:
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):  # noqa: ARG002
         """Notice a second owner of the rate."""
-        found = float(self.model.optimizer.learning_rate)
+        self._refuse_another_rate()
+
+    def _refuse_another_rate(self):
+        found = learning_rate(self.model)
         if not math.isclose(found, self._set, rel_tol=1e-6):
             raise ValueError(f"{ONE_OWNER} Received: {found:g}, where it had set {self._set:g}. {LEAVE_IT_OUT}")
+
+
+class ServeEpoch(keras.callbacks.Callback):
+    """Have the batches serve the epoch that begins; on several devices, Keras has looked into another one before.
+
+    Args:
+        batches: with ``start_at``.
+    """
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch, logs=None):  # noqa: ARG002
+        """Say which."""
+        self.batches.start_at(epoch)
 
 
 def refuse_second_schedule(callbacks):
@@ -97,7 +122,7 @@ class StepLog(keras.callbacks.Callback):
         line |= {"train_loss": logs["loss"], "train_error": error(logs)}
         if "val_loss" in logs:
             line |= {"val_loss": logs["val_loss"], "val_error": error(logs, "val_")}
-        rate = float(f"{float(self.model.optimizer.learning_rate):.6g}")  # held as float32; 0.1 shall read 0.1
+        rate = float(f"{learning_rate(self.model):.6g}")  # held as float32; 0.1 shall read 0.1
         self.epochs.append(line | {"lr": rate, "seconds": round(time.perf_counter() - self._began, 3)})
 
 
@@ -105,6 +130,14 @@ def error(logs, prefix=""):
     """Return the part of the images that were classified wrongly, from Keras's float32 mean and the images' number."""
     images = round(logs[f"{prefix}images"])
     return (images - round(logs[f"{prefix}accuracy"] * images)) / images
+
+
+def diverged(model, step, what, advice=""):
+    """Return the ``Diverged`` for something that is no number after ``step`` updates."""
+    return Diverged(
+        f"Training diverged: {what} after update {step}, at the learning rate {learning_rate(model):g}. "
+        f"Try a lower rate, a warm-up, or precision float32.{advice}"
+    )
 
 
 class Guard(keras.callbacks.Callback):
@@ -134,11 +167,7 @@ class Guard(keras.callbacks.Callback):
 
     def _stop(self, what):
         step = self.log.first_step + len(self.log.loss)
-        rate = float(self.model.optimizer.learning_rate)
-        raise Diverged(
-            f"Training diverged: {what} after update {step}, at the learning rate {rate:g}. "
-            f"Try a lower rate, a warm-up, or precision float32.{self.advice}"
-        )
+        raise diverged(self.model, step, what, self.advice)
 
 
 class StopAsked(keras.callbacks.Callback):

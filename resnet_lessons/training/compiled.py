@@ -75,6 +75,28 @@ def compile_model(spec, recipe, seed, precision, strategy=None):
     return model
 
 
+def refuse_uneven(strategy, batches, validation):
+    """Raise ValueError if ``strategy`` cannot share every batch evenly: Keras weighs images unequally then, or fails.
+
+    Args:
+        strategy: as for ``compile_model``.
+        batches: a ``batches.Batches`` to train on.
+        validation: another one, or None.
+    """
+    shares = backend.shares(strategy)
+    numbers = {"batch_size": batches.batch_size, "training images": len(batches.indices)}
+    if validation:
+        held_back = len(validation.indices)
+        numbers["validation images"] = held_back
+        numbers["images validated at a time"] = min(validation.batch_size, held_back)
+    uneven = ", ".join(f"{what} {number}" for what, number in numbers.items() if number % shares)
+    if uneven:
+        raise ValueError(
+            f"strategy={strategy!r} gives each of {shares} devices an equal share of every batch. Received: {uneven}. "
+            f"Choose numbers that {shares} divides, or another number of devices."
+        )
+
+
 @contextlib.contextmanager
 def _policy(precision):
     """Set Keras's dtype policy, this thread's alone, while the block runs."""

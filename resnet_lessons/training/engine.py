@@ -11,7 +11,7 @@ from resnet_lessons import backend, batches, machine
 import numpy as np
 
 from . import callbacks as between_updates
-from .compiled import choose_precision, compile_model
+from .compiled import choose_precision, compile_model, refuse_uneven
 from .folder import FolderError, RunFolder
 from .progress import progress as progress_callbacks
 from .provenance import describe, surroundings
@@ -65,7 +65,7 @@ def _fit(model, recipe, batches, validation, callbacks, epoch=0, step=0):
             epochs=-(-recipe.steps // len(batches)),
             validation_data=validation,
             shuffle=False,  # the batches come in their own order already
-            callbacks=[between_updates.Schedule(recipe, step), *callbacks],
+            callbacks=[between_updates.ServeEpoch(batches), between_updates.Schedule(recipe, step), *callbacks],
             verbose=0,
         )
 
@@ -136,6 +136,7 @@ def train(
     between_updates.refuse_second_schedule(callbacks)
     _refuse_misfit(spec, recipe, dataset)
     wanted = {"spec": spec, "recipe": recipe, "seed": seed, "precision": precision, "strategy": strategy}
+    wanted |= {} if deterministic is None else {"deterministic": deterministic}
     watch = {"progress": progress, "stop": stop, "callbacks": callbacks}
     if out is None:
         settings = Settings(**wanted | _decided(precision, deterministic))
@@ -145,7 +146,6 @@ def train(
         if description is None:
             settings = Settings(**wanted | _decided(precision, deterministic))
             description = describe(settings, dataset)
-            folder.describe(description)
         else:
             _refuse_other_run(folder, description, wanted, dataset)
             settings = _stored(folder, description)
@@ -180,11 +180,18 @@ def _decided(precision, deterministic):
     return {"precision": choose_precision(precision), "deterministic": bool(deterministic)}
 
 
-def _stored(folder, description):
+@contextlib.contextmanager
+def _understanding(folder):
+    """Turn what ``run.json`` lacks into a FolderError."""
     try:
-        return Settings.from_json(description)
+        yield
     except (KeyError, TypeError, ValueError) as error:
         raise FolderError(f"{folder.path}/run.json does not describe a run ({error!r}). Restore it.") from error
+
+
+def _stored(folder, description):
+    with _understanding(folder):
+        return Settings.from_json(description)
 
 
 def _refuse_misfit(spec, recipe, dataset):
@@ -208,9 +215,10 @@ def _refuse_other_run(folder, description, wanted, dataset):
     differing = {key: (getattr(stored, key), value) for key, value in wanted.items() if getattr(stored, key) != value}
     if wanted["precision"] == "auto":
         differing.pop("precision", None)  # the run's own is kept, also on another machine
-    digest = description["data"]["sha256"]
+    with _understanding(folder):
+        digest, source = description["data"]["sha256"], description["data"]["source"]
     if digest != dataset.digest:
-        differing["data"] = (description["data"]["source"], dataset.source)
+        differing["data"] = (source, dataset.source)
     if differing:
         found = "; ".join(f"{key} is {was}, asked for is {now}" for key, (was, now) in differing.items())
         raise FolderError(
@@ -234,6 +242,7 @@ class _Training:
         if self.description and "result" in self.description:
             return self._read()
         self.batches, self.validation = batches.train_and_validation(self.dataset, settings.recipe, settings.seed)
+        refuse_uneven(settings.strategy, self.batches, self.validation)
         epoch, step, log = self._restore()
         finished = step == settings.recipe.steps or self._fit(epoch, step, log, progress, stop, callbacks)
         return self._finish(log) if finished else self._result(log, finished=False)
@@ -243,12 +252,18 @@ class _Training:
         if self.folder is None:
             return 0, 0, between_updates.StepLog()
         arrays, epoch, step = self.folder.restore()
-        lines = self.folder.rewind(epoch)
-        if arrays:
-            between_updates.set_state(self.model, arrays)
+        if step:
+            self._set_state(arrays)
             self.description.setdefault("resumed", []).append({"epoch": epoch, **surroundings()})
-            self.folder.describe(self.description)
+        lines = self.folder.rewind(epoch)
+        self.folder.describe(self.description)
         return epoch, step, between_updates.StepLog(step, lines)
+
+    def _set_state(self, arrays):
+        try:
+            between_updates.set_state(self.model, arrays)
+        except ValueError as error:
+            raise self.folder.damaged_checkpoint(error) from error
 
     def _fit(self, epoch, step, log, progress, stop, callbacks):
         """Make the updates that are left; return whether all were made."""
@@ -276,28 +291,46 @@ class _Training:
 
     def _finish(self, log):
         """Test the net, the only time that the test images are read, and write down what came out."""
-        loss, error = self._test()
+        loss, error, images = self._test()
         run = self._result(log, finished=True, test_loss=loss, test_error=error)
         if self.folder:
             last = {key: value for key, value in log.epochs[-1].items() if key.startswith("val_")}
             result = {"test_error": error, "test_loss": loss, **last, "seconds": run.seconds}
             parameters = sum(math.prod(weight.shape) for weight in self.model.trainable_weights)
-            result |= {"parameters": parameters, "peak_memory": machine.peak_memory()}
+            result |= {"test_images": images, "parameters": parameters, "peak_memory": machine.peak_memory()}
             self.folder.finish(self.model.save_weights, self.description | {"result": result})
         return run
 
     def _test(self):
         images = batches.Batches(self.dataset.x_test, self.dataset.y_test, TEST_BATCH, mean=self.batches.mean)
-        with _iterators_freed(self.model):
-            found = self.model.evaluate(images, verbose=0, return_dict=True)
-        return found["loss"], between_updates.error(found)
+        model = self._on_one_device()
+        with _iterators_freed(model):
+            found = model.evaluate(images, verbose=0, return_dict=True)
+        if not math.isfinite(found["loss"]):
+            step, what = self.settings.recipe.steps, f"the test loss is {found['loss']}"
+            raise between_updates.diverged(self.model, step, what, self._advice())
+        return found["loss"], between_updates.error(found), len(images.y)
+
+    def _on_one_device(self):
+        """Return the net as one device can test it: any number of images, which several must be able to share."""
+        settings = self.settings
+        if settings.strategy is None:
+            return self.model
+        model = compile_model(settings.spec, settings.recipe, settings.seed, settings.precision)
+        model.set_weights(self.model.get_weights())
+        return model
 
     def _read(self):
         """Return the finished run that the folder holds."""
+        steps, lines = self.settings.recipe.steps, self.folder.lines()
+        if not lines or lines[-1]["step"] != steps:
+            raise FolderError(
+                f"{self.folder.path}/log.jsonl has {len(lines)} lines and lacks update {steps}. Restore it."
+            )
+        with _understanding(self.folder):
+            test = {key: float(self.description["result"][key]) for key in ("test_loss", "test_error")}
         self.folder.load_weights(self.model)
-        result = self.description["result"]
-        log = between_updates.StepLog(self.settings.recipe.steps, self.folder.lines())
-        return self._result(log, finished=True, test_loss=result["test_loss"], test_error=result["test_error"])
+        return self._result(between_updates.StepLog(steps, lines), finished=True, **test)
 
     def _result(self, log, finished, **test):
         settings = self.settings

@@ -7,16 +7,21 @@ back to the epochs that the checkpoint has. A lock keeps a second process out; i
 """
 
 import contextlib
+import io
 import json
 import os
+import struct
 import zipfile
+import zlib
 from pathlib import Path
+
+from resnet_lessons import results
 
 import filelock
 import numpy as np
 
 RUN, LOG, CHECKPOINT, WEIGHTS = "run.json", "log.jsonl", "checkpoint.npz", "model.weights.h5"
-PARTIAL = ".partial"  # the end of a name that is being written
+PARTIALS = {name: name.replace(".", ".partial.", 1) for name in (RUN, LOG, CHECKPOINT, WEIGHTS)}  # being written
 
 
 class FolderError(OSError):
@@ -38,8 +43,9 @@ class RunFolder:
         """Hold the folder against other processes while the block runs.
 
         Raises:
-            FolderError: if another one holds it, or the folder cannot be made.
+            FolderError: if another one holds it, the folder cannot be made, or it holds something else.
         """
+        self.description()  # what is no run's folder is refused before a file is made in it
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(self.path / ".lock", timeout=0)
@@ -51,8 +57,8 @@ class RunFolder:
         except OSError as error:
             raise FolderError(f"{self.path} cannot be a run's folder ({error}). Choose another one.") from error
         try:
-            for partial in self.path.glob(f"*{PARTIAL}*"):
-                partial.unlink()  # left by a process that was killed while it wrote
+            for partial in PARTIALS.values():
+                (self.path / partial).unlink(missing_ok=True)  # left by a process that was killed while it wrote
             yield self
         finally:
             lock.release()
@@ -65,7 +71,8 @@ class RunFolder:
         """
         path = self.path / RUN
         if not path.exists():
-            strange = [name for name in (LOG, CHECKPOINT, WEIGHTS) if (self.path / name).exists()]
+            found = [file.name for file in self.path.iterdir()] if self.path.is_dir() else []
+            strange = sorted(name for name in found if name[0] != "." and name not in PARTIALS.values())
             if strange:
                 raise FolderError(f"{self.path} holds {', '.join(strange)} but no {RUN}. Choose another folder.")
             return None
@@ -118,22 +125,28 @@ class RunFolder:
         if not path.exists():
             return [], 0, 0
         try:
-            with np.load(path) as stored:
-                arrays = [stored[name] for name in sorted(stored.files) if name.startswith("array")]
-                epoch, step = map(int, stored["progress"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise FolderError(
-                f"{path} is damaged ({error}). Remove it to start this run over, or restore it."
-            ) from error
-        return arrays, epoch, step
+            named = _read_arrays(path)
+            epoch, step = map(int, named.pop("progress"))
+        except _DAMAGE as error:
+            raise self.damaged_checkpoint(error) from error
+        return [named[name] for name in sorted(named)], epoch, step
+
+    def damaged_checkpoint(self, error):
+        """Return the FolderError for a checkpoint that cannot be read, or does not fit the run."""
+        path = self.path / CHECKPOINT
+        return FolderError(f"{path} is damaged ({error}). Remove it to start this run over, or restore it.")
 
     def lines(self):
-        """Return the log, a list with a dict for each whole line."""
+        """Return the log, a list with a dict for each whole line.
+
+        Raises:
+            FolderError: if it is damaged.
+        """
         path = self.path / LOG
-        whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n") if path.exists() else ("", "", "")
+        whole, _, _ = path.read_bytes().rpartition(b"\n") if path.exists() else (b"", b"", b"")
         try:
-            return [json.loads(line) for line in whole.splitlines()]
-        except ValueError as error:
+            return [_read_line(line, epoch) for epoch, line in enumerate(whole.splitlines(), start=1)]
+        except (ValueError, TypeError) as error:
             raise FolderError(f"{path} is damaged ({error}). Restore it, or choose another folder.") from error
 
     def rewind(self, epochs):
@@ -159,13 +172,13 @@ class RunFolder:
         """Write the final weights, then the description with its result, then remove the checkpoint.
 
         Args:
-            write_weights: writes them to the path that it is given, which ends in ".weights.h5".
+            write_weights: writes them to the file that it is given, whose name ends in ".weights.h5".
             description: with "result".
         """
+        weights = _InMemory()
+        write_weights(weights)
         with self._replacing(WEIGHTS) as partial:
-            write_weights(partial)
-            with partial.open("rb+") as file:
-                _flush(file)
+            _write(partial, lambda file: file.write(weights.getbuffer()))
         self.describe(description)
         (self.path / CHECKPOINT).unlink(missing_ok=True)
 
@@ -183,7 +196,7 @@ class RunFolder:
     @contextlib.contextmanager
     def _replacing(self, name):
         """Give a path to write to, and move it to ``name`` once that is done; on an error nothing has changed."""
-        partial = self.path / name.replace(".", f"{PARTIAL}.", 1)
+        partial = self.path / PARTIALS[name]
         try:
             yield partial
             partial.replace(self.path / name)
@@ -199,6 +212,37 @@ class RunFolder:
             f"{self.path / name} could not be written ({reason}). What it held before is kept, and so is every earlier "
             f"epoch; make room or mend the disk, then: resnet-lessons resume {self.path}"
         )
+
+
+class _InMemory(io.BytesIO):
+    """A file in memory, by the name that Keras asks for: on a full disk, HDF5 itself can crash the whole process."""
+
+    def __str__(self):
+        return WEIGHTS
+
+
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
+
+
+def _read_arrays(path):
+    """Return the arrays of an .npz, name to array, once each has been compared with its checksum."""
+    with path.open("rb") as file:
+        with zipfile.ZipFile(file) as stored:
+            damaged = stored.testzip()  # reading an array alone does not always get as far as its checksum
+        if damaged:
+            raise zipfile.BadZipFile(f"{damaged} has another checksum")
+        file.seek(0)
+        with np.load(file) as stored:
+            return {name: stored[name] for name in stored.files}
+
+
+def _read_line(line, epoch):
+    """Return a line of the log as a dict; raise ValueError or TypeError if it is not that of ``epoch``."""
+    values = json.loads(line)
+    fields = {key: values[key] for key in results.Epoch.__dataclass_fields__ if key in values}
+    if results.Epoch(**fields).epoch != epoch or type(values.get("step")) is not int or values["step"] < epoch:
+        raise ValueError(f"line {epoch} is {line[:40]}")
+    return values
 
 
 def _write(path, write):

@@ -14,6 +14,8 @@ class _GradientDecay:
 
     def __init__(self, *args, decay=0.0, decay_on="kernels", **kwargs):
         super().__init__(*args, **kwargs)
+        if decay_on not in _DECAYS:
+            raise ValueError(f"decay_on must be one of {', '.join(map(repr, _DECAYS))}. Received: {decay_on!r}.")
         self.decay, self.decay_on = decay, decay_on
 
     def build(self, variables):

@@ -29,7 +29,6 @@ def describe(settings, dataset):
             "sha256": dataset.digest,
             "training_images": len(dataset.y_train) - held_back,
             "validation_images": held_back,
-            "test_images": len(dataset.y_test),
         },
         "command": command(settings, dataset.name),
         **surroundings(),
@@ -86,12 +85,14 @@ def command(settings, data):
     if named is None or options is None:
         return (
             f"training.train({spec!r}, {recipe!r}, data.load({data!r}), seed={settings.seed}, "
-            f"precision={settings.precision!r}, strategy={settings.strategy!r})"
+            f"precision={settings.precision!r}, strategy={settings.strategy!r}, "
+            f"deterministic={settings.deterministic!r})"
         )
     words = ["resnet-lessons", "train", spec.family, "--depth", spec.depth]
     words += [word for field, value in options.items() for word in (f"--{field}", value)]
     words += [*named, "--seed", settings.seed, "--data", data, "--precision", settings.precision]
     words += ["--strategy", settings.strategy] if settings.strategy else []
+    words += ["--deterministic" if settings.deterministic else "--no-deterministic"]
     return shlex.join(map(str, words))
 
 

@@ -1,13 +1,16 @@
 """What a run is and what it gave, as plain records."""
 
 import dataclasses
+import numbers
 
-from resnet_lessons import backend  # noqa: F401 - loads Keras without its start-up messages
+from resnet_lessons import backend
 from resnet_lessons.recipes import Recipe
 from resnet_lessons.specs import Spec
 
 import keras
 import numpy as np
+
+MAX_SEED = 2**32  # NumPy's generator takes no larger one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +24,9 @@ class Settings:
         precision: "float32" or "mixed_bfloat16".
         strategy: None, or "mirrored".
         deterministic: whether operations were asked to repeat bit for bit.
+
+    Raises:
+        ValueError: for a seed or a strategy that is none.
     """
 
     spec: Spec
@@ -29,6 +35,13 @@ class Settings:
     precision: str
     strategy: str | None
     deterministic: bool
+
+    def __post_init__(self):
+        whole = isinstance(self.seed, numbers.Integral) and not isinstance(self.seed, bool)
+        if not whole or not 0 <= self.seed < MAX_SEED:
+            raise ValueError(f"seed must be a whole number from 0 to {MAX_SEED - 1}. Received: {self.seed!r}.")
+        object.__setattr__(self, "seed", int(self.seed))  # the dataclass is frozen; NumPy's numbers are not JSON
+        backend.check_strategy(self.strategy)
 
     def to_json(self):
         """Return a dict of plain values that ``from_json`` turns back into these settings."""

@@ -181,3 +181,62 @@ def test_a_second_schedule_is_refused_before_anything_is_built(monkeypatch, batc
     monkeypatch.setattr(models, "build", lambda _: pytest.fail("it was built"))
     with pytest.raises(ValueError, match=f"The recipe alone sets .* Received: a {type(schedule).__name__}"):
         training.fit(SPEC, RECIPE, batches, callbacks=[Rates(), schedule])
+
+
+class Another(keras.callbacks.Callback):
+    """A second owner of the learning rate that no type gives away: it sets the rate at one kind of moment."""
+
+    def __init__(self, moment, rate=1e-3):
+        super().__init__()
+        setattr(self, moment, lambda *_, **__: setattr(self.model.optimizer, "learning_rate", rate))
+
+
+@pytest.mark.parametrize("moment", ["on_train_batch_begin", "on_train_batch_end", "on_epoch_begin", "on_epoch_end"])
+def test_a_second_owner_is_noticed_while_it_runs(batches, moment):
+    words = r"The recipe alone sets .* Received: 0.001, where it had set .*\. Leave the other one out"
+    with pytest.raises(ValueError, match=words):
+        training.fit(SPEC, RECIPE, batches, precision="float32", callbacks=[Another(moment)])
+
+
+def test_a_second_owner_that_covers_its_tracks_is_noticed_too(batches):
+    """It takes the rate back before the epoch ends."""
+
+    class Hidden(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):  # noqa: ARG002
+            self.before = float(self.model.optimizer.learning_rate)
+            self.model.optimizer.learning_rate = 1e-3
+
+        def on_train_batch_end(self, batch, logs=None):  # noqa: ARG002
+            self.model.optimizer.learning_rate = self.before
+
+    with pytest.raises(ValueError, match=r"The recipe alone sets .* Received: 0.001, where it had set"):
+        training.fit(SPEC, RECIPE, batches, precision="float32", callbacks=[Hidden()])
+
+
+def test_an_owner_that_sets_the_same_rate_is_let_alone(batches):
+    """Negative control."""
+    recipe = dataclasses.replace(RECIPE, steps=2, drops=(), warmup_steps=0)
+    run = training.fit(SPEC, recipe, batches, precision="float32", callbacks=[Another("on_epoch_end", 0.5)])
+    assert run.finished
+
+
+# Steps
+
+
+@pytest.mark.parametrize(
+    ("steps", "an_epoch", "ends"),
+    [
+        (6, None, [3, 6]),
+        (7, None, [3, 6, 7]),
+        (5, 2, [2, 4, 5]),
+        (5, 9, [5]),
+        (1, 1, [1]),
+    ],
+)
+def test_epochs_end_after_their_updates_and_after_the_last(images, steps, an_epoch, ends):
+    """22 images in batches of 8: without a number of its own, an epoch is a pass of 3 updates."""
+    stream = Batches(*images, 8, "none", 0, steps_per_epoch=an_epoch)
+    recipe = dataclasses.replace(RECIPE, steps=steps, steps_per_epoch=an_epoch)
+    run = training.fit(SPEC, recipe, stream, precision="float32")
+    assert [line["step"] for line in run.epochs] == ends
+    assert len(run.step_loss) == steps == int(run.model.optimizer.iterations)

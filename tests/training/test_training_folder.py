@@ -1,0 +1,372 @@
+"""A run's folder: another run, strange files and damage are refused with what to do, and nothing is touched."""
+
+import dataclasses
+import io
+import json
+import re
+import zipfile
+
+from resnet_lessons import backend, training
+from resnet_lessons.recipes import Recipe
+from resnet_lessons.specs import Spec
+from resnet_lessons.training import engine
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_runs import DROPPING, HELD_BACK, dataset, files, same_weights, train
+
+SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example writes the file anew
+
+
+# Another run
+
+OTHER_SPECS = {
+    "family": "v2",
+    "depth": 14,
+    "block": "bottleneck",
+    "shortcut": "B",
+    "skip": "conv",
+    "order": "full-pre",
+    "width": 5,
+}
+OTHER_RECIPES = {
+    "name": "other",
+    "steps": 11,
+    "batch_size": 8,
+    "learning_rate": 0.2,
+    "drops": (0.5,),
+    "warmup_steps": 1,
+    "warmup_rate": 0.02,
+    "momentum": 0.8,
+    "weight_decay": 1e-3,
+    "augment": "none",
+    "validation": 20,
+    "steps_per_epoch": None,
+    "factors": (0.5, 0.1),
+    "schedule": "one-cycle",
+    "peak": 0.5,
+    "optimizer": "adam",
+    "nesterov": True,
+    "decay_on": "convolutions",
+    "subtract_mean": False,
+}
+
+
+def other_spec(field):
+    fields = {"family": {"block": "basic"}, "block": {"depth": 11, "shortcut": "A"}}.get(field, {})
+    return dataclasses.replace(DROPPING, **{field: OTHER_SPECS[field]} | fields)
+
+
+def other_recipe(field):
+    fields = {"schedule": {"drops": ()}}.get(field, {})
+    return dataclasses.replace(HELD_BACK, **{field: OTHER_RECIPES[field]} | fields)
+
+
+def test_every_field_has_another_value():
+    names = lambda cls: {field.name for field in dataclasses.fields(cls)}  # noqa: E731
+    assert set(OTHER_RECIPES) == names(Recipe)
+    assert set(OTHER_SPECS) == names(Spec) - {"_", "style", "input_shape", "num_classes"}  # those follow from the data
+
+
+@pytest.fixture
+def nothing_is_built(monkeypatch):
+    monkeypatch.setattr(engine, "compile_model", lambda *_, **__: pytest.fail("it was built"))
+
+
+def other_data():
+    return dataclasses.replace(dataset(seed=1), source="bright: another draw")
+
+
+OTHERS = [
+    *[({"spec": other_spec(field)}, "spec is ") for field in OTHER_SPECS],
+    *[({"recipe": other_recipe(field)}, "recipe is ") for field in OTHER_RECIPES],
+    ({"seed": 1}, "seed is 0, asked for is 1"),
+    ({"precision": "mixed_bfloat16"}, "precision is float32, asked for is mixed_bfloat16"),
+    ({"strategy": "mirrored"}, "strategy is None, asked for is mirrored"),
+    ({"deterministic": False}, "deterministic is True, asked for is False"),
+    ({"images": other_data()}, "data is bright: noise of ten kinds, asked for is bright: another draw"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), OTHERS)
+@pytest.mark.usefixtures("nothing_is_built")
+def test_a_folder_that_holds_another_run_is_refused_and_untouched(stopped, reference, options, message):
+    for folder in (stopped, reference[1]):
+        before = files(folder)
+        with pytest.raises(training.FolderError, match=f"{re.escape(str(folder))} holds another run: ") as error:
+            train(folder, **options)
+        assert message in str(error.value)
+        advice = f"Choose another folder, or go on with that run: resnet-lessons resume {folder}"
+        assert str(error.value).endswith(advice)
+        assert files(folder) == before
+
+
+def test_precision_left_open_is_the_runs_own(reference, unfinished, monkeypatch):
+    monkeypatch.setattr(engine, "choose_precision", lambda *_: pytest.fail("it was chosen anew"))
+    assert same_weights(train(unfinished, precision="auto").model, reference[0].model)
+
+
+def test_resume_needs_a_run(tmp_path):
+    with pytest.raises(training.FolderError, match=f"{tmp_path} holds no run to go on with. To begin one there: "):
+        training.resume(tmp_path, dataset())
+    assert files(tmp_path) == {}
+    with pytest.raises(training.FolderError, match="holds no run to go on with"):
+        training.resume(tmp_path / "absent", dataset())
+    assert not (tmp_path / "absent").exists()
+
+
+# Strange files
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "checkpoint.npz", "model.weights.h5", "thesis.tex", "notes.partial.txt"])
+@pytest.mark.usefixtures("nothing_is_built")
+def test_a_folder_with_strange_files_is_refused_and_untouched(tmp_path, name):
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(training.FolderError, match=f"{tmp_path} holds {re.escape(name)} but no run.json. Choose anoth"):
+        train(tmp_path)
+    assert files(tmp_path) == {name: b"mine"}
+
+
+def test_strange_files_beside_a_run_are_left_alone(unfinished):
+    for name in ("notes.txt", "notes.partial.txt"):
+        (unfinished / name).write_bytes(b"mine")
+    train(unfinished)
+    assert {name: content for name, content in files(unfinished).items() if "notes" in name} == {
+        "notes.txt": b"mine",
+        "notes.partial.txt": b"mine",
+    }
+
+
+def test_what_a_killed_write_has_left_is_removed(tmp_path):
+    left = ["run.partial.json", "log.partial.jsonl", "checkpoint.partial.npz", "model.partial.weights.h5"]
+    for name in left:
+        (tmp_path / name).write_bytes(b"half")
+    with training.RunFolder(tmp_path).locked():
+        assert files(tmp_path) == {}
+
+
+def test_a_file_where_the_folder_should_be_is_refused(tmp_path):
+    (tmp_path / "run").write_bytes(b"mine")
+    with pytest.raises(training.FolderError, match=r"run cannot be a run's folder \(.*\). Choose another one."):
+        train(tmp_path / "run")
+    assert (tmp_path / "run").read_bytes() == b"mine"
+
+
+# Bad arguments
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": -1}, "seed must be a whole number from 0 to 4294967295. Received: -1."),
+        ({"seed": 2**32}, "seed must be a whole number from 0 to 4294967295. Received: 4294967296."),
+        ({"seed": 1.5}, "seed must be a whole number from 0 to 4294967295. Received: 1.5."),
+        ({"seed": "0"}, "seed must be a whole number from 0 to 4294967295. Received: '0'."),
+        ({"seed": True}, "seed must be a whole number from 0 to 4294967295. Received: True."),
+        ({"precision": "float16"}, "precision must be one of"),
+        ({"strategy": "horovod"}, "strategy must be one of None, 'mirrored'. Received: 'horovod'."),
+        ({"spec": dataclasses.replace(DROPPING, num_classes=9)}, "Make the Spec with .* num_classes=10."),
+        ({"spec": dataclasses.replace(DROPPING, input_shape=(9, 8, 3))}, "Make the Spec with input_shape="),
+        ({"recipe": dataclasses.replace(HELD_BACK, validation=50)}, "bright has 50 to train on. Choose a recipe"),
+    ],
+)
+def test_a_bad_argument_is_refused_before_anything_is_written(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists() or files(tmp_path / "run") == {}
+
+
+def test_another_kind_of_progress_is_refused():
+    with pytest.raises(ValueError, match=r"progress must be 'lines', 'bar' or None\. Received: 'dots'"):
+        train(progress="dots")
+
+
+@pytest.mark.skipif(len(backend.devices()) > 1, reason="has several devices")
+def test_a_strategy_that_this_machine_cannot_follow_leaves_no_run(tmp_path):
+    with pytest.raises(ValueError, match="strategy='mirrored' needs two devices or more"):
+        train(tmp_path, strategy="mirrored")
+    assert files(tmp_path) == {}
+
+
+def test_a_numpy_number_is_as_good_a_seed(tmp_path, reference):
+    assert same_weights(train(tmp_path, seed=np.int64(0)).model, reference[0].model)
+
+
+# Damage
+
+
+def cut_or_changed(content):
+    """Draw the content cut at any byte, or with any one byte changed."""
+    cut = st.integers(0, len(content) - 1).map(lambda size: content[:size])
+    places = st.tuples(st.integers(0, len(content) - 1), st.integers(1, 255))
+    return cut | places.map(lambda p: content[: p[0]] + bytes([content[p[0]] ^ p[1]]) + content[p[0] + 1 :])
+
+
+def outcome(read):
+    """Return what reading gives and None, or None and the words of the FolderError; other errors are raised."""
+    try:
+        return read(), None
+    except training.FolderError as error:
+        return None, str(error)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(stopped):
+    return (stopped / "checkpoint.npz").read_bytes()
+
+
+def test_a_whole_checkpoint_is_read(stopped):
+    arrays, epoch, step = training.RunFolder(stopped).restore()
+    assert (epoch, step) == (2, 8)
+    assert arrays
+
+
+@SHARED
+@given(st.data())
+def test_a_damaged_checkpoint_is_refused_or_reads_the_same(stopped, checkpoint, tmp_path, drawn):
+    """A few bytes of the format, such as a date, mean nothing; the arrays have checksums."""
+    (tmp_path / "checkpoint.npz").write_bytes(drawn.draw(cut_or_changed(checkpoint)))
+    wanted, *counted = training.RunFolder(stopped).restore()
+    found, error = outcome(training.RunFolder(tmp_path).restore)
+    if error:
+        assert error.startswith(f"{tmp_path / 'checkpoint.npz'} is damaged (")
+        assert error.endswith("Remove it to start this run over, or restore it.")
+    else:
+        found, *progress = found
+        assert progress == counted
+        assert [(a.dtype, a.shape, a.tobytes()) for a in found] == [(a.dtype, a.shape, a.tobytes()) for a in wanted]
+
+
+def test_an_array_that_claims_another_type_is_not_read_in_part(tmp_path):
+    """NumPy alone reads half of a large one's bytes as float16, and never gets to the checksum."""
+    folder = training.RunFolder(tmp_path)
+    folder.save([np.ones(10_000, "float32")], 1, 1)
+    path = tmp_path / "checkpoint.npz"
+    path.write_bytes(path.read_bytes().replace(b"'<f4'", b"'<f2'"))
+    with np.load(path) as stored:
+        assert stored["array00000"].dtype == "float16"
+    with pytest.raises(training.FolderError, match="has another checksum"):
+        folder.restore()
+
+
+@pytest.mark.parametrize("kept", [0, 1, 10])
+def test_a_checkpoint_of_another_net_is_refused(unfinished, kept):
+    folder = training.RunFolder(unfinished)
+    arrays, epoch, step = folder.restore()
+    folder.save(arrays[:kept], epoch, step)
+    before = files(unfinished)
+    with pytest.raises(training.FolderError, match=r"checkpoint.npz .*do not fit .*Remove it to start this run over"):
+        train(unfinished)
+    assert files(unfinished) == before
+
+
+def test_without_its_checkpoint_a_run_starts_over(unfinished, reference):
+    (unfinished / "checkpoint.npz").unlink()
+    assert same_weights(train(unfinished).model, reference[0].model)
+
+
+class Reached(Exception):
+    """The folder was taken for the run that is wanted, and its model was about to be built."""
+
+
+@pytest.fixture
+def reach(monkeypatch):
+    def reached(*_, **__):
+        raise Reached
+
+    monkeypatch.setattr(engine, "compile_model", reached)
+
+
+@SHARED
+@given(st.data())
+@pytest.mark.usefixtures("reach")
+def test_a_damaged_description_is_refused_or_describes_the_run(finished, reference, drawn):
+    path = finished / "run.json"
+    content = drawn.draw(cut_or_changed((reference[1] / "run.json").read_bytes()))
+    path.write_bytes(content)
+    with pytest.raises((training.FolderError, Reached)) as caught:
+        train(finished)
+    if caught.type is Reached:
+        again = json.loads(content)
+        assert engine.Settings.from_json(again).spec == DROPPING
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "null", "1", "{", '{"spec": {}}', '{"spec": 1, "recipe": 2}', "\x00" * 100]
+)
+def test_a_description_of_something_else_is_refused(finished, content):
+    (finished / "run.json").write_text(content)
+    with pytest.raises(training.FolderError, match=r"run.json .*Restore it"):
+        train(finished)
+
+
+@pytest.mark.parametrize("key", ["spec", "recipe", "seed", "precision", "strategy", "deterministic", "data"])
+def test_a_description_that_lacks_something_is_refused(finished, key):
+    path = finished / "run.json"
+    description = json.loads(path.read_text())
+    del description[key]
+    path.write_text(json.dumps(description))
+    with pytest.raises(training.FolderError, match=r"run.json does not describe a run .*Restore it"):
+        train(finished)
+
+
+@pytest.mark.parametrize("result", [{}, None, [], {"test_error": "small"}, {"test_error": 0.1}])
+def test_a_result_that_is_none_is_refused(finished, result):
+    path = finished / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"result": result}))
+    with pytest.raises(training.FolderError, match=r"run.json .*Restore it"):
+        train(finished)
+
+
+@SHARED
+@given(st.data())
+def test_a_damaged_log_is_refused_or_is_a_log(finished, reference, drawn):
+    """A digit that became another one cannot be told; all else can."""
+    whole = (reference[1] / "log.jsonl").read_bytes()
+    (finished / "log.jsonl").write_bytes(drawn.draw(cut_or_changed(whole)))
+    lines, error = outcome(training.RunFolder(finished).lines)
+    if error:
+        assert re.search(r"log.jsonl is damaged \(.*\). Restore it", error, re.DOTALL)
+    else:
+        assert [line["epoch"] for line in lines] == [1, 2, 3][: len(lines)]
+        assert all(line["seconds"] >= 0 and line["step"] >= 1 and 0 <= line["train_error"] <= 1 for line in lines)
+
+
+@pytest.mark.parametrize("lines", [0, 1, 2])
+def test_a_log_that_was_cut_is_refused(finished, unfinished, lines):
+    for folder, needed in ((finished, 3), (unfinished, 2)):
+        whole = (folder / "log.jsonl").read_bytes().splitlines(keepends=True)
+        (folder / "log.jsonl").write_bytes(b"".join(whole[:lines]))
+        before = files(folder)
+        if lines < needed:
+            with pytest.raises(training.FolderError, match=f"log.jsonl has {lines} lines.*Restore"):
+                train(folder)
+            assert files(folder) == before
+
+
+def test_a_line_cut_by_a_kill_is_taken_back(unfinished, reference):
+    with (unfinished / "log.jsonl").open("ab") as log:
+        log.write(b'{"epoch": 3, "st')
+    assert same_weights(train(unfinished).model, reference[0].model)
+    assert (unfinished / "log.jsonl").read_bytes().count(b"\n") == 3
+
+
+@pytest.mark.parametrize("damage", [bytes, lambda content: content[: len(content) // 2], None])
+def test_final_weights_that_are_damaged_or_missing_are_refused(finished, damage):
+    path = finished / "model.weights.h5"
+    path.write_bytes(damage(path.read_bytes())) if damage and damage is not bytes else path.unlink()
+    if damage is bytes:
+        path.write_bytes(b"")
+    with pytest.raises(training.FolderError, match=r"model.weights.h5 cannot be read .*Restore it"):
+        train(finished)
+
+
+def test_a_checkpoint_is_a_plain_zip_of_arrays(stopped):
+    """Whoever keeps it can read it without this package."""
+    with zipfile.ZipFile(stopped / "checkpoint.npz") as stored:
+        assert stored.testzip() is None
+        progress = np.lib.format.read_array(io.BytesIO(stored.read("progress.npy")))
+    assert progress.tolist() == [2, 8]

@@ -1,0 +1,42 @@
+"""How much memory it takes to train ResNet-20 on as many images as CIFAR-10 has."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+# The images are memory-mapped, as ``data.load`` gives them. What counts is the most that was ever resident.
+TRAINED = """
+import dataclasses, sys
+from pathlib import Path
+import numpy as np
+from resnet_lessons import data, training
+from resnet_lessons.recipes import Recipe
+from resnet_lessons.specs import Spec
+
+folder = Path(sys.argv[1])
+arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("x_train", "y_train", "x_test", "y_test")}
+images = data.Dataset("full", **arrays, class_names=tuple("0123456789"), source="noise", digest="0" * 64)
+recipe = Recipe("few", steps=4, steps_per_epoch=4, validation=1000)
+training.train(Spec("v1", 20), recipe, images, folder / "run", precision="float32", progress=None)
+print(Path("/proc/self/status").read_text())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_training_resnet_20_takes_less_than_1500_mb(tmp_path):
+    rng = np.random.default_rng(0)
+    some = rng.integers(0, 256, (1000, 32, 32, 3), dtype=np.uint8)
+    for part, count in (("train", 50_000), ("test", 1000)):
+        images = np.lib.format.open_memmap(tmp_path / f"x_{part}.npy", "w+", np.uint8, (count, 32, 32, 3))
+        for start in range(0, count, len(some)):
+            images[start : start + len(some)] = some
+        images.flush()
+        np.save(tmp_path / f"y_{part}.npy", np.arange(count) % 10)
+    command = [sys.executable, "-c", TRAINED, tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    status = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
+    peak = int(status["VmHWM"].split()[0]) * 1024
+    assert 3e8 < peak < 1.5e9  # a Python with TensorFlow alone has more than the first

@@ -1,0 +1,236 @@
+"""What a run's folder says about it: where it comes from, what repeats it, what came out."""
+
+import dataclasses
+import datetime
+import json
+import math
+import platform
+import re
+import shlex
+from types import SimpleNamespace
+
+from resnet_lessons import __version__, cli, data, machine, recipes, results, training
+from resnet_lessons.accounting import count
+from resnet_lessons.recipes import Recipe
+from resnet_lessons.specs import Spec
+from resnet_lessons.training import provenance
+
+import keras
+import numpy as np
+import pytest
+import spec_strategies
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_runs import DROPPING, HELD_BACK, dataset, train
+
+# run.json
+
+
+@pytest.fixture(scope="module")
+def described(reference):
+    return json.loads((reference[1] / "run.json").read_text(encoding="utf-8"))
+
+
+def test_it_says_what_was_run(described):
+    assert Spec(**described["spec"]) == DROPPING
+    assert Recipe(**described["recipe"]) == HELD_BACK
+    chosen = {key: described[key] for key in ("seed", "precision", "strategy", "deterministic")}
+    assert chosen == {"seed": 0, "precision": "float32", "strategy": None, "deterministic": True}
+
+
+def test_it_says_on_what(described):
+    images = dataset()
+    assert described["data"] == {
+        "name": "bright",
+        "source": images.source,
+        "sha256": images.digest,
+        "training_images": 40,
+        "validation_images": 10,
+    }
+
+
+def test_it_says_with_what(described):
+    assert described["versions"]["keras"] == keras.__version__
+    assert described["versions"]["numpy"] == np.__version__
+    assert described["versions"]["python"] == platform.python_version()
+    assert described["versions"]["resnet-lessons"] == __version__
+    assert keras.backend.backend() in described["versions"]
+    hardware = described["hardware"]
+    assert hardware["processor"]
+    assert hardware["cores"] == machine.usable_cores()
+    assert hardware["memory_gb"] > 0.5
+    assert described["git"].get("release") == __version__ or re.fullmatch("[0-9a-f]{40}", described["git"]["commit"])
+    assert datetime.datetime.fromisoformat(described["began"]).tzinfo is not None
+
+
+def test_it_says_what_came_out(described, reference):
+    run, folder = reference
+    result = described["result"]
+    last = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
+    assert result["test_error"] == run.test_error
+    assert result["test_error"] * 20 == pytest.approx(round(result["test_error"] * 20), abs=1e-9)  # whole images
+    assert result["test_loss"] == run.test_loss
+    assert result["test_images"] == 20
+    assert (result["val_loss"], result["val_error"]) == (last["val_loss"], last["val_error"])
+    assert result["parameters"] == count(DROPPING).parameters
+    assert 1e8 < result["peak_memory"] < 1e11
+    assert result["seconds"] == pytest.approx(sum(line["seconds"] for line in run.epochs))
+
+
+def test_the_result_is_that_of_the_nets_own_predictions(reference):
+    run, _ = reference
+    images = dataset()
+    mean = images.x_train[kept_for_training(images)].astype("float64").mean(axis=0) / 255
+    outputs = run.model.predict((images.x_test / 255 - mean).astype("float32"), verbose=0)
+    assert run.test_error == pytest.approx(np.mean(outputs.argmax(axis=1) != images.y_test))
+
+
+def kept_for_training(images):
+    from resnet_lessons import batches
+
+    return batches.split(images.y_train, HELD_BACK.validation)[0]
+
+
+def test_no_place_on_this_machine_is_told(described):
+    assert not re.search(r'["\s]/\w', json.dumps({key: value for key, value in described.items() if key != "data"}))
+
+
+def test_a_release_without_git_says_which(monkeypatch, tmp_path):
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "resnet_lessons/training/provenance.py"))
+    assert provenance.commit() == {"release": __version__}
+    (tmp_path / ".git").mkdir()  # not a repository
+    assert provenance.commit() == {"release": __version__}
+    monkeypatch.setenv("PATH", str(tmp_path))  # no git
+    assert provenance.commit() == {"release": __version__}
+
+
+# Records
+
+
+def test_a_finished_folder_is_a_record_as_it_stands(reference):
+    run, folder = reference
+    record = results.read(folder)
+    assert (record.spec, record.seed, record.result["test_error"]) == (DROPPING, 0, run.test_error)
+    assert Recipe(**record.recipe) == HELD_BACK
+    assert [dataclasses.asdict(epoch) for epoch in record.log] == [
+        {key: value for key, value in line.items() if key != "step"} for line in run.epochs
+    ]
+    assert results.load(folder.parent) == (record,)
+
+
+def test_an_unfinished_folder_is_none(stopped):
+    with pytest.raises(results.RecordError, match="lacks result"):
+        results.read(stopped)
+
+
+def test_without_validation_it_is_a_record_too(tmp_path):
+    train(tmp_path, recipe=dataclasses.replace(HELD_BACK, validation=0, steps=2))
+    record = results.read(tmp_path)
+    assert record.log[0].val_loss is None
+    assert "val_loss" not in record.result
+    assert record.data["training_images"] == 50
+
+
+# The command
+
+
+@pytest.fixture
+def called(monkeypatch, tmp_path):
+    """Carry out commands up to the call of ``training.train``, and return what it is called with."""
+    calls = []
+
+    def call(spec, recipe, images, out=None, seed=0, precision="auto", strategy=None, **options):  # noqa: ARG001
+        kept = options.get("deterministic")
+        calls.append(training.Settings(spec, recipe, seed, precision, strategy, kept))
+        calls.append(images)
+        return SimpleNamespace(test_error=0.5, seconds=1)
+
+    images = np.empty((1, 32, 32, 3), np.uint8)
+    known = SimpleNamespace(
+        x_train=images, y_train=range(50_000), y_test=range(10_000), class_names=range(10), source=""
+    )
+    names = {}
+    monkeypatch.setattr(training, "train", call)
+    monkeypatch.setattr(data, "load", lambda name, source=None: names.setdefault(name, copy_named(known, name)))  # noqa: ARG005
+    monkeypatch.chdir(tmp_path)
+
+    def carry_out(command):
+        calls.clear()
+        if command.startswith("resnet-lessons "):
+            done = CliRunner().invoke(cli.main, shlex.split(command)[1:], catch_exceptions=False)
+            assert done.exit_code == 0, done.output
+        else:
+            eval(command, {"training": training, "data": data, "Spec": Spec, "Recipe": Recipe})
+        return calls[0], calls[1].name
+
+    return carry_out
+
+
+def copy_named(images, name):
+    return SimpleNamespace(**vars(images), name=name)
+
+
+@st.composite
+def named_recipes(draw, depth):
+    recipe = recipes.get(draw(st.sampled_from(recipes.NAMES)), depth)
+    change = draw(st.sampled_from(["none", "smoke", "resized"]))
+    if change == "smoke":
+        return recipe.smoke()
+    return recipe.resized(draw(st.integers(1, 100_000)), epochs=None) if change == "resized" else recipe
+
+
+@st.composite
+def runs(draw, specs):
+    spec = draw(specs)
+    precision, strategy = draw(st.sampled_from(training.PRECISIONS[1:])), draw(st.sampled_from([None, "mirrored"]))
+    seed, deterministic = draw(st.integers(0, 2**32 - 1)), draw(st.booleans())
+    return training.Settings(spec, draw(named_recipes(spec.depth)), seed, precision, strategy, deterministic)
+
+
+def usual(spec):
+    """Give a network the size that the command line builds."""
+    return dataclasses.replace(spec, width=16, input_shape=(32, 32, 3), num_classes=10)
+
+
+CALLED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # it is emptied for each call
+small_specs = spec_strategies.valid_specs(max_n=20)
+
+
+@CALLED
+@given(runs(small_specs.map(usual)), st.sampled_from(data.NAMES))
+def test_the_command_repeats_a_run_of_the_papers_size(called, run, name):
+    command = provenance.command(run, name)
+    assert command.startswith(f"resnet-lessons train {run.spec.family} --depth {run.spec.depth} ")
+    assert called(command) == (run, name)
+
+
+@CALLED
+@given(runs(small_specs), st.sampled_from(data.NAMES), st.floats(1e-3, 1))
+def test_the_command_repeats_any_other_run_too(called, run, name, rate):
+    run = dataclasses.replace(run, recipe=dataclasses.replace(run.recipe, learning_rate=rate, name="my own"))
+    command = provenance.command(run, name)
+    assert command.startswith("training.train(Spec(")
+    assert called(command) == (run, name)
+
+
+@given(runs(small_specs), st.sampled_from(data.NAMES))
+def test_no_command_names_a_place_on_this_machine(run, name):
+    assert not re.search(r"(^|[\s'\"=])/", provenance.command(run, name))
+
+
+def test_the_command_is_as_short_as_it_can_be():
+    run = training.Settings(Spec("v1", 20), recipes.get("short", 20), 3, "float32", None, True)
+    wanted = "resnet-lessons train v1 --depth 20 --recipe short --seed 3 --data cifar10 --precision float32"
+    assert provenance.command(run, "cifar10") == f"{wanted} --deterministic"
+
+
+def test_another_depth_is_another_command(called):
+    """Negative control: what is read back is the run, not what was expected."""
+    run = training.Settings(Spec("v1", 20), recipes.get("short", 20), 3, "float32", None, True)
+    command = provenance.command(run, "cifar10").replace("--depth 20", "--depth 32")
+    assert called(command)[0].spec == Spec("v1", 32)
+
+
+def test_a_finite_result_is_json(described):
+    assert all(math.isfinite(value) for value in described["result"].values())
