@@ -231,7 +231,7 @@ assert recipe.validation >= 1000
 # %%
 fig, ax = plots.figure(width=8.5)
 plots.learning_rates(ax, [recipes.get(name) for name in ("he2015", "short", "keras-example", "fast-accuracy")])
-alt = "Learning rate against updates: three recipes go down in steps of ten, fast-accuracy climbs and falls in lines."
+alt = "Learning rate against updates: three recipes go down in steps, fast-accuracy climbs and then falls to near 0."
 plots.show(fig, alt)
 
 # %% [markdown]
