@@ -99,6 +99,10 @@ test-gpu: $(STAMP)  ## run every lesson on a GPU; fails when none is visible
 	$(BIN)/python tests/require_gpu.py
 	$(BIN)/python -m pytest --nbval notebooks
 
+.PHONY: kills
+kills: $(STAMP)  ## kill training runs 20 times, resume each, compare with one left alone (some minutes)
+	$(BIN)/python tests/training/kill_runs.py --kills 20 --inside 5
+
 .PHONY: notebooks
 notebooks: $(STAMP)  ## build notebooks/*.ipynb from notebooks/src (one: LESSON=01)
 	$(BIN)/python notebooks/build.py $(LESSON)

@@ -60,7 +60,7 @@ def test_train_says_first_what_it_will_do(smoke):
     assert said["network"] == f"v1-8-28x28x1: 8 layers, {count:,} parameters"
     assert said["recipe"].startswith("short-smoke: 20 updates of 32 images, 0.164 times all images learning rate 0.1")
     assert said["data"].startswith("MNIST, 5,000 digits: real digits")
-    assert said["images"] == "3,900 to train on, 100 to validate on, 1,000 to test on once, at the end"
+    assert said["images"] == "3,900 to train on, 100 to validate on, 1,000 to test on, once"
     assert (said["seed"], said["precision"], said["folder"].replace(" ", "")) == ("0", "float32", str(folder))
     head = output.partition("folder ")[0]
     assert max(map(len, head.splitlines())) <= WIDTH
@@ -328,4 +328,4 @@ def test_a_recipe_in_words_names_the_rest():
     plain = words.recipe(Recipe("bare", steps=10, augment="none", weight_decay=0), 1280)
     assert plain.splitlines()[0] == "bare: 10 updates of 128 images, 1 times all images"
     assert plain.endswith("SGD with momentum 0.9, no augmentation")
-    assert words.images(100, 0, 20) == "100 to train on, none to validate on, 20 to test on once, at the end"
+    assert words.images(100, 0, 20) == "100 to train on, none to validate on, 20 to test on, once"

@@ -1,7 +1,7 @@
 """What ``results`` shows: the runs below some folders, read from ``run.json`` and ``log.jsonl`` alone, and their means.
 
 A damaged run is listed with the reason, where ``results.load`` raises. Means are over the seeds of one network, recipe,
-data set and number of training images; nothing else is ever put together.
+precision, data set and number of training images; nothing else is ever put together.
 """
 
 import collections
@@ -30,6 +30,7 @@ class Found:
         spec: all of it, as ``Spec.to_json`` gives it.
         parameters: their number, once finished.
         recipe: as ``Recipe.to_json`` gives it.
+        precision: "float32" or "mixed_bfloat16".
         seed: of the run.
         data: "name", "source", "sha256" and "training_images".
         epochs: that are done.
@@ -47,6 +48,7 @@ class Found:
     spec: dict = dataclasses.field(default_factory=dict, repr=False)
     parameters: int | None = None
     recipe: dict = dataclasses.field(default_factory=dict, repr=False)
+    precision: str = ""
     seed: int | None = None
     data: dict = dataclasses.field(default_factory=dict)
     epochs: int = 0
@@ -64,11 +66,12 @@ class Found:
 
 @dataclasses.dataclass(frozen=True)
 class Mean:
-    """Several seeds of one network, recipe, data set and number of training images.
+    """Several seeds of one network, recipe, precision, data set and number of training images.
 
     Args:
         network: its name.
         recipe: its name.
+        precision: of all of them.
         data: as in ``Found``.
         seeds: that the mean is over; of one that was run twice, the first run counts.
         train_error: mean and standard deviation (n - 1) over the seeds, between 0 and 1.
@@ -78,6 +81,7 @@ class Mean:
 
     network: str
     recipe: str
+    precision: str
     data: dict
     seeds: tuple[int, ...]
     train_error: tuple[float, float]
@@ -127,18 +131,19 @@ def look(folder):
     """
     try:
         run = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        return _finished(folder, results.read(folder)) if "result" in run else _unfinished(folder, run)
+        return _finished(folder, run, results.read(folder)) if "result" in run else _unfinished(folder, run)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         is_plain = isinstance(error, (OSError, results.RecordError))
         reason = str(error) if is_plain else f"{RUN} or {LOG} does not describe a run ({error!r})"
         return Found(_shown(folder), DAMAGED, reason)
 
 
-def _finished(folder, record):
+def _finished(folder, run, record):
     return Found(
         state=FINISHED,
         parameters=record.result.get("parameters"),
         test_error=record.result["test_error"],
+        precision=run.get("precision", ""),
         **_common(folder, record.spec, record.recipe, record.seed, record.data, record.log),
     )
 
@@ -193,7 +198,7 @@ def means(found):
     groups = collections.defaultdict(dict)
     for run in found:
         if run.state == FINISHED:
-            key = json.dumps([run.spec, run.recipe, run.trained_on], sort_keys=True)
+            key = json.dumps([run.spec, run.recipe, run.precision, run.trained_on], sort_keys=True)
             groups[key].setdefault(run.seed, run)
     return [_mean(list(runs.values())) for runs in groups.values() if len(runs) > 1]
 
@@ -202,6 +207,7 @@ def _mean(runs):
     return Mean(
         network=runs[0].network,
         recipe=runs[0].recipe["name"],
+        precision=runs[0].precision,
         data=runs[0].data,
         seeds=tuple(run.seed for run in runs),
         train_error=_spread([run.train_error for run in runs]),

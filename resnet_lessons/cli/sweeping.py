@@ -66,6 +66,11 @@ def sweep(ctx, file, out, address, parallel, dry_run):
 
     plan = sweeps.read(file, out)
     dataset = data.load(plan.data, plan.source)
+    if dataset.name != plan.data:
+        raise click.ClickException(
+            f"No {plan.data} was found, and a sweep of it must not train on {dataset.name}. "
+            f'fetch {plan.data}. To train on {dataset.name}, write data = "{dataset.name}" in {file}.'
+        )
     click.echo(_announcement(plan, dataset, sweeps.standing(plan, dataset)))
     if dry_run:
         click.echo(tables.plan_table(plan, sweeps.standing(plan, dataset)))

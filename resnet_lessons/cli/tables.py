@@ -117,14 +117,14 @@ def _run_rows(found):
     return _narrow_table(rows, _RUN_COLUMNS, numbers={2, 3, 5, 6, 7, 8})
 
 
-_MEAN_COLUMNS = {"network": 18, "recipe": 14, "seeds": 10, "train": 16, "val.": 16, "test": 16}
+_MEAN_COLUMNS = {"network": 18, "recipe\nprecision": 14, "seeds": 10, "train": 16, "val.": 16, "test": 16}
 
 
 def _mean_rows(means):
     rows = [
         [
             mean.network,
-            mean.recipe,
+            f"{mean.recipe}\n{mean.precision.removeprefix('mixed_')}",
             ", ".join(map(str, mean.seeds)),
             *map(_percent_and_spread, (mean.train_error, mean.val_error, mean.test_error)),
         ]

@@ -127,6 +127,8 @@ def train(ctx, family, n, depth, recipe_name, steps, smoke, data_name, source, s
     if devices and strategy is None:
         raise click.UsageError("--devices divides the processor for --strategy mirrored. Give both or none.")
     dataset = data.load(data_name, source)
+    if dataset.name != data_name:
+        click.echo(f"note: no {data_name} was found, so this trains on {dataset.name}", err=True)
     spec = dataclasses.replace(spec, input_shape=dataset.x_train.shape[1:], num_classes=len(dataset.class_names))
     out = out or RUNS / plan.run_name(spec, recipe, options["seed"], dataset.name)
     training = _training(devices)
@@ -210,6 +212,8 @@ def _announce(spec, recipe, seed, dataset, precision, folder):
 
 
 def _place(folder):
+    if "result" in (folder.description() or {}):
+        return f"{folder.path}"
     _, epoch, step = folder.restore()
     return f"{folder.path}" + (f"\ngoes on after epoch {epoch}, update {step:,}" if epoch else "")
 

@@ -39,4 +39,4 @@ def _optimizer(chosen):
 def images(train, validation, test):
     """Say what the images of a data set are for."""
     held_back = f"{validation:,} to validate on" if validation else "none to validate on"
-    return f"{train:,} to train on, {held_back}, {test:,} to test on once, at the end"
+    return f"{train:,} to train on, {held_back}, {test:,} to test on, once"

@@ -46,8 +46,9 @@ def connected(address=None):
         SweepError: without Ray, and if no cluster answers.
     """
     with contextlib.ExitStack() as stack:
+        _restore_sigterm(stack)
         ray = _local(stack) if address is None else _cluster(address, stack)
-        _end_on_sigterm(stack)
+        _end_on_sigterm()
         yield ray
 
 
@@ -94,11 +95,16 @@ def _shut_down(ray, before):
     psutil.wait_procs(alive, END_SECONDS)
 
 
-def _end_on_sigterm(stack):
-    """Let SIGTERM end the sweep as Ctrl-C does; Ray would abort the process and leave files and workers behind."""
+def _restore_sigterm(stack):
+    """Put the handler of SIGTERM back at the very end: a second SIGTERM must not cut the shutdown of Ray short."""
     if threading.current_thread() is threading.main_thread():
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        stack.callback(signal.signal, signal.SIGTERM, before)
+        stack.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+
+
+def _end_on_sigterm():
+    """Let SIGTERM end the sweep as Ctrl-C does; Ray, once started, would abort the process and leave files behind."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @functools.cache

@@ -136,7 +136,7 @@ def diverged(model, step, what, advice=""):
     """Return the ``Diverged`` for something that is no number after ``step`` updates."""
     return Diverged(
         f"Training diverged: {what} after update {step}, at the learning rate {learning_rate(model):g}. "
-        f"Try a lower rate, a warm-up, or precision float32.{advice}"
+        f"Try precision float32, or a recipe with a lower rate or a warm-up.{advice}"
     )
 
 

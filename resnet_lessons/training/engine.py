@@ -1,6 +1,7 @@
 """``fit`` and ``train``: Keras's ``fit`` underneath, the recipe in charge, the run's folder beside it."""
 
 import contextlib
+import dataclasses
 import gc
 import math
 import time
@@ -218,13 +219,21 @@ def _refuse_other_run(folder, description, wanted, dataset):
     with _understanding(folder):
         digest, source = description["data"]["sha256"], description["data"]["source"]
     if digest != dataset.digest:
-        differing["data"] = (source, dataset.source)
+        differing["data"] = (f"{source} ({digest[:12]})", f"{dataset.source} ({dataset.digest[:12]})")
     if differing:
-        found = "; ".join(f"{key} is {was}, asked for is {now}" for key, (was, now) in differing.items())
+        found = "; ".join(_in_words(key, was, now) for key, (was, now) in differing.items())
         raise FolderError(
             f"{folder.path} holds another run: {found}. Choose another folder, or go on with that run: "
             f"resnet-lessons resume {folder.path}"
         )
+
+
+def _in_words(key, was, now):
+    """Say how two settings differ; of two specs or recipes only the fields that do."""
+    if not dataclasses.is_dataclass(was):
+        return f"{key} is {was}, asked for is {now}"
+    fields = [field.name for field in dataclasses.fields(was) if getattr(was, field.name) != getattr(now, field.name)]
+    return "; ".join(_in_words(f"{key}'s {name}", getattr(was, name), getattr(now, name)) for name in fields)
 
 
 class _Training:
@@ -238,14 +247,16 @@ class _Training:
         settings = self.settings
         if settings.deterministic:
             backend.make_deterministic()
-        self.model = compile_model(settings.spec, settings.recipe, settings.seed, settings.precision, settings.strategy)
-        if self.description and "result" in self.description:
+        finished = self.description is not None and "result" in self.description
+        strategy = None if finished else settings.strategy  # any machine can read a finished run
+        self.model = compile_model(settings.spec, settings.recipe, settings.seed, settings.precision, strategy)
+        if finished:
             return self._read()
         self.batches, self.validation = batches.train_and_validation(self.dataset, settings.recipe, settings.seed)
         refuse_uneven(settings.strategy, self.batches, self.validation)
         epoch, step, log = self._restore()
-        finished = step == settings.recipe.steps or self._fit(epoch, step, log, progress, stop, callbacks)
-        return self._finish(log) if finished else self._result(log, finished=False)
+        done = step == settings.recipe.steps or self._fit(epoch, step, log, progress, stop, callbacks)
+        return self._finish(log) if done else self._result(log, finished=False)
 
     def _restore(self):
         """Put the last whole epoch's state back; return its number, its updates and a log to go on with."""
@@ -287,7 +298,9 @@ class _Training:
         return True
 
     def _advice(self):
-        return f" The epochs before it are kept in {self.folder.path}." if self.folder else ""
+        if self.folder is None:
+            return ""
+        return f" Begin in another folder; {self.folder.path} keeps the epochs that were whole."
 
     def _finish(self, log):
         """Test the net, the only time that the test images are read, and write down what came out."""
@@ -330,6 +343,7 @@ class _Training:
         with _understanding(self.folder):
             test = {key: float(self.description["result"][key]) for key in ("test_loss", "test_error")}
         self.folder.load_weights(self.model)
+        self.folder.drop_checkpoint()
         return self._result(between_updates.StepLog(steps, lines), finished=True, **test)
 
     def _result(self, log, finished, **test):
@@ -341,7 +355,7 @@ class _Training:
             precision=settings.precision,
             model=self.model,
             **_steps(log),
-            seconds=sum(line["seconds"] for line in log.epochs),
+            seconds=round(sum(line["seconds"] for line in log.epochs), 3),
             finished=finished,
             **test,
         )

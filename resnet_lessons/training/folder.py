@@ -7,6 +7,7 @@ back to the epochs that the checkpoint has. A lock keeps a second process out; i
 """
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -180,6 +181,10 @@ class RunFolder:
         with self._replacing(WEIGHTS) as partial:
             _write(partial, lambda file: file.write(weights.getbuffer()))
         self.describe(description)
+        self.drop_checkpoint()
+
+    def drop_checkpoint(self):
+        """Remove the checkpoint of a finished run, which a kill may have left."""
         (self.path / CHECKPOINT).unlink(missing_ok=True)
 
     def load_weights(self, model):
@@ -262,5 +267,8 @@ def _flush_folder(path):
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network disks cannot
+                raise
         finally:
             os.close(descriptor)

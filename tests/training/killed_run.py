@@ -14,7 +14,7 @@ from resnet_lessons.specs import Spec
 import keras
 import small_runs
 
-EPOCHS, UPDATES = 24, 4  # updates in each epoch
+EPOCHS, UPDATES = 18, 4  # updates in each epoch
 
 
 def say(words):

@@ -82,7 +82,6 @@ class WhileWriting:
 # What is written when: the method, the how manyth call of it, the file, and a size that is too small for it.
 RUN, LINE, CHECKPOINT, WEIGHTS = "describe", "append", "save", "finish"
 CASES = {
-    "the description, at the start": (RUN, 1, "run.json", 500),
     "the last line of the log": (LINE, 3, "log.jsonl", 400),
     "the last checkpoint": (CHECKPOINT, 3, "checkpoint.npz", 20_000),
     "the final weights": (WEIGHTS, 1, "model.weights.h5", 20_000),
@@ -116,11 +115,9 @@ def test_no_file_may_grow(monkeypatch, reference, tmp_path, case):
     check(reference, tmp_path / "run", wrapped, name, "File too large")
 
 
-@pytest.mark.parametrize("case", ["the last checkpoint", "the final weights"])
-def test_no_space_is_left(monkeypatch, reference, mounted, case):
-    method, number, name, _ = CASES[case]
-    wrapped = WhileWriting(monkeypatch, method, lambda folder: full(folder.parent, 16 * 1024), number)
-    check(reference, mounted / "run", wrapped, name, "No space left on device")
+def test_no_space_is_left_for_the_last_checkpoint(monkeypatch, reference, mounted):
+    wrapped = WhileWriting(monkeypatch, CHECKPOINT, lambda folder: full(folder.parent, 16 * 1024), 3)
+    check(reference, mounted / "run", wrapped, "checkpoint.npz", "No space left on device")
 
 
 def test_no_space_is_left_for_the_first_line_of_the_log(monkeypatch, reference, mounted):
