@@ -9,11 +9,16 @@ import pytest
 import small_runs
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def heap():
-    """Spare the collections of garbage, two after each training, all that was there before: a third of the time."""
+    """Spare the collections of garbage, two after each training, all that was there before: a quarter of the time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def thawed():
+    """Let what a module has left be collected."""
     yield
     gc.unfreeze()
 

@@ -358,6 +358,12 @@ def test_a_log_that_was_cut_is_refused(finished, unfinished, lines):
             assert files(folder) == before
 
 
+def test_a_checkpoint_that_a_kill_has_left_beside_the_result_is_removed(finished, checkpoint, reference):
+    (finished / "checkpoint.npz").write_bytes(checkpoint)
+    assert same_weights(train(finished).model, reference[0].model)
+    assert files(finished) == files(reference[1])
+
+
 def test_a_line_cut_by_a_kill_is_taken_back(unfinished, reference):
     with (unfinished / "log.jsonl").open("ab") as log:
         log.write(b'{"epoch": 3, "st')

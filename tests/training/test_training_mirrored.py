@@ -5,9 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from resnet_lessons import backend
+from resnet_lessons import backend, training
 
 import pytest
+from small_runs import dataset
 
 on_tensorflow = pytest.mark.skipif(backend.BACKEND != "tensorflow", reason="mirrors on TensorFlow")
 
@@ -115,6 +116,14 @@ def test_it_goes_on_and_is_read(compared):
     described = json.loads((folder / "run" / "run.json").read_text())
     assert described["strategy"] == "mirrored"
     assert len(described["resumed"]) == 1
+
+
+@on_tensorflow
+def test_a_machine_with_one_device_reads_what_several_have_trained(compared):
+    found, folder = compared
+    run = training.resume(folder / "run", dataset(test=21))
+    assert run.finished
+    assert run.test_loss == found["tests"][1][0]
 
 
 def test_other_strategies_are_refused():

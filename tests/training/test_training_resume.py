@@ -20,6 +20,7 @@ import run_differences
 from small_runs import DROPPING, HELD_BACK, AfterUpdates, AtEpoch, dataset, files, same_weights, train
 
 HERE = Path(__file__).parent
+posix = pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
 
 
 def assert_same_end(reference, run, folder):
@@ -195,7 +196,7 @@ def in_another_process(folder):
     return process
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
+@posix
 def test_ctrl_c_and_kill_end_a_run_that_goes_on_and_its_hold_of_the_folder(tmp_path):
     """One test, since processes take seconds to start: refused, interrupted, refused, killed, finished."""
     whole, folder = tmp_path / "whole", tmp_path / "run"
@@ -229,6 +230,7 @@ def test_a_second_call_in_the_same_process_is_refused_too(tmp_path):
 # The kill script
 
 
+@posix
 def test_killed_runs_end_as_if_they_had_been_left_alone():
     command = [sys.executable, HERE / "kill_runs.py", "--kills", "3", "--inside", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
