@@ -1,7 +1,6 @@
 """``fit`` and ``train``: Keras's ``fit`` underneath, the recipe in charge, the run's folder beside it."""
 
 import contextlib
-import dataclasses
 import gc
 import math
 import time
@@ -16,6 +15,7 @@ from .compiled import choose_precision, compile_model, refuse_uneven
 from .folder import FolderError, RunFolder
 from .progress import progress as progress_callbacks
 from .provenance import describe, surroundings
+from .refusals import refuse_misfit, refuse_other_run, stored_settings, understanding
 from .run import Run, Settings
 
 TEST_BATCH = 500  # images; more need more memory and are no faster
@@ -135,7 +135,7 @@ def train(
         ValueError: for a network that does not fit the data, and for a second owner of the learning rate.
     """
     between_updates.refuse_second_schedule(callbacks)
-    _refuse_misfit(spec, recipe, dataset)
+    refuse_misfit(spec, recipe, dataset)
     wanted = {"spec": spec, "recipe": recipe, "seed": seed, "precision": precision, "strategy": strategy}
     wanted |= {} if deterministic is None else {"deterministic": deterministic}
     watch = {"progress": progress, "stop": stop, "callbacks": callbacks}
@@ -148,8 +148,8 @@ def train(
             settings = Settings(**wanted | _decided(precision, deterministic))
             description = describe(settings, dataset)
         else:
-            _refuse_other_run(folder, description, wanted, dataset)
-            settings = _stored(folder, description)
+            refuse_other_run(folder, description, wanted, dataset)
+            settings = stored_settings(folder, description)
         return _Training(settings, dataset, folder, description).run(**watch)
 
 
@@ -171,7 +171,7 @@ def resume(out, dataset, **watch):
     description = folder.description()
     if description is None:
         raise FolderError(f"{out} holds no run to go on with. To begin one there: resnet-lessons train --help")
-    settings = _stored(folder, description)
+    settings = stored_settings(folder, description)
     return train(settings.spec, settings.recipe, dataset, out, settings.seed, strategy=settings.strategy, **watch)
 
 
@@ -179,61 +179,6 @@ def _decided(precision, deterministic):
     if deterministic is None:
         deterministic = all(kind == "CPU" for kind, _ in backend.devices())
     return {"precision": choose_precision(precision), "deterministic": bool(deterministic)}
-
-
-@contextlib.contextmanager
-def _understanding(folder):
-    """Turn what ``run.json`` lacks into a FolderError."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError) as error:
-        raise FolderError(f"{folder.path}/run.json does not describe a run ({error!r}). Restore it.") from error
-
-
-def _stored(folder, description):
-    with _understanding(folder):
-        return Settings.from_json(description)
-
-
-def _refuse_misfit(spec, recipe, dataset):
-    images, classes = dataset.x_train.shape[1:], len(dataset.class_names)
-    if spec.input_shape != images or spec.num_classes != classes:
-        raise ValueError(
-            f"The network takes images of {spec.input_shape} and tells {spec.num_classes} classes apart; "
-            f"{dataset.name} has images of {images} and {classes} classes. "
-            f"Make the Spec with input_shape={images}, num_classes={classes}."
-        )
-    if not recipe.validation < len(dataset.y_train):
-        raise ValueError(
-            f"The recipe holds {recipe.validation:,} images back and {dataset.name} has {len(dataset.y_train):,} to "
-            "train on. Choose a recipe that holds fewer back, such as recipe.smoke()."
-        )
-
-
-def _refuse_other_run(folder, description, wanted, dataset):
-    """Raise FolderError unless the folder's run is the one that is wanted."""
-    stored = _stored(folder, description)
-    differing = {key: (getattr(stored, key), value) for key, value in wanted.items() if getattr(stored, key) != value}
-    if wanted["precision"] == "auto":
-        differing.pop("precision", None)  # the run's own is kept, also on another machine
-    with _understanding(folder):
-        digest, source = description["data"]["sha256"], description["data"]["source"]
-    if digest != dataset.digest:
-        differing["data"] = (f"{source} ({digest[:12]})", f"{dataset.source} ({dataset.digest[:12]})")
-    if differing:
-        found = "; ".join(_in_words(key, was, now) for key, (was, now) in differing.items())
-        raise FolderError(
-            f"{folder.path} holds another run: {found}. Choose another folder, or go on with that run: "
-            f"resnet-lessons resume {folder.path}"
-        )
-
-
-def _in_words(key, was, now):
-    """Say how two settings differ; of two specs or recipes only the fields that do."""
-    if not dataclasses.is_dataclass(was):
-        return f"{key} is {was}, asked for is {now}"
-    fields = [field.name for field in dataclasses.fields(was) if getattr(was, field.name) != getattr(now, field.name)]
-    return "; ".join(_in_words(f"{key}'s {name}", getattr(was, name), getattr(now, name)) for name in fields)
 
 
 class _Training:
@@ -340,7 +285,7 @@ class _Training:
             raise FolderError(
                 f"{self.folder.path}/log.jsonl has {len(lines)} lines and lacks update {steps}. Restore it."
             )
-        with _understanding(self.folder):
+        with understanding(self.folder):
             test = {key: float(self.description["result"][key]) for key in ("test_loss", "test_error")}
         self.folder.load_weights(self.model)
         self.folder.drop_checkpoint()

@@ -1,0 +1,64 @@
+"""What ``train`` refuses before anything is built: a network that does not fit the data, a folder of another run."""
+
+import contextlib
+import dataclasses
+
+from .folder import FolderError
+from .run import Settings
+
+
+@contextlib.contextmanager
+def understanding(folder):
+    """Turn what ``run.json`` lacks into a FolderError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise FolderError(f"{folder.path}/run.json does not describe a run ({error!r}). Restore it.") from error
+
+
+def stored_settings(folder, description):
+    """Return the ``Settings`` of the run in a folder, from what its ``run.json`` says."""
+    with understanding(folder):
+        return Settings.from_json(description)
+
+
+def refuse_misfit(spec, recipe, dataset):
+    """Raise ValueError if the network does not take the data set's images, or the recipe holds too many back."""
+    images, classes = dataset.x_train.shape[1:], len(dataset.class_names)
+    if spec.input_shape != images or spec.num_classes != classes:
+        raise ValueError(
+            f"The network takes images of {spec.input_shape} and tells {spec.num_classes} classes apart; "
+            f"{dataset.name} has images of {images} and {classes} classes. "
+            f"Make the Spec with input_shape={images}, num_classes={classes}."
+        )
+    if not recipe.validation < len(dataset.y_train):
+        raise ValueError(
+            f"The recipe holds {recipe.validation:,} images back and {dataset.name} has {len(dataset.y_train):,} to "
+            "train on. Choose a recipe that holds fewer back, such as recipe.smoke()."
+        )
+
+
+def refuse_other_run(folder, description, wanted, dataset):
+    """Raise FolderError unless the folder's run is the one that is wanted."""
+    stored = stored_settings(folder, description)
+    differing = {key: (getattr(stored, key), value) for key, value in wanted.items() if getattr(stored, key) != value}
+    if wanted["precision"] == "auto":
+        differing.pop("precision", None)  # the run's own is kept, also on another machine
+    with understanding(folder):
+        digest, source = description["data"]["sha256"], description["data"]["source"]
+    if digest != dataset.digest:
+        differing["data"] = (f"{source} ({digest[:12]})", f"{dataset.source} ({dataset.digest[:12]})")
+    if differing:
+        found = "; ".join(_in_words(key, was, now) for key, (was, now) in differing.items())
+        raise FolderError(
+            f"{folder.path} holds another run: {found}. Choose another folder, or go on with that run: "
+            f"resnet-lessons resume {folder.path}"
+        )
+
+
+def _in_words(key, was, now):
+    """Say how two settings differ; of two specs or recipes only the fields that do."""
+    if not dataclasses.is_dataclass(was):
+        return f"{key} is {was}, asked for is {now}"
+    fields = [field.name for field in dataclasses.fields(was) if getattr(was, field.name) != getattr(now, field.name)]
+    return "; ".join(_in_words(f"{key}'s {name}", getattr(was, name), getattr(now, name)) for name in fields)
