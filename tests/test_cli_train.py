@@ -223,7 +223,8 @@ def test_a_recipe_that_holds_back_more_than_there_is_is_refused(tmp_path):
 
 
 def test_resume_refuses_a_folder_without_a_run(tmp_path):
-    assert "holds no run. To begin one there: resnet-lessons train --help" in refused(run("resume", tmp_path / "x"))
+    error = refused(run("resume", tmp_path / "x"))
+    assert "holds no run to go on with. To begin one there: resnet-lessons train --help" in error
     assert not (tmp_path / "x").exists()
 
 

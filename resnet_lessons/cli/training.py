@@ -157,23 +157,10 @@ def resume(ctx, folder, source, devices):
     """
     training = _training(devices)
     run_folder = training.RunFolder(folder)
-    settings, data_name = _stored(training, run_folder)
+    settings, data_name = training.run_in(run_folder)
     dataset = data.load(data_name, source)
     _announce(settings.spec, settings.recipe, settings.seed, dataset, settings.precision, run_folder)
     _carry_out(ctx, run_folder, source, devices, lambda: training.resume(folder, dataset, progress=_progress()))
-
-
-def _stored(training, folder):
-    """Return the settings of the run in a folder, and the name of its data set."""
-    description = folder.description()
-    if description is None:
-        raise training.FolderError(f"{folder.path} holds no run. To begin one there: resnet-lessons train --help")
-    try:
-        return training.Settings.from_json(description), description["data"]["name"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise training.FolderError(
-            f"{folder.path}/run.json does not describe a run ({error!r}). Restore it."
-        ) from error
 
 
 def _training(devices):

@@ -10,6 +10,7 @@ from .compiled import PRECISIONS, Images, choose_precision, compile_model, time_
 from .engine import fit, resume, train
 from .folder import FolderError, RunFolder
 from .optimizers import SGD, Adam
+from .refusals import run_in
 from .run import Run, Settings
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "compile_model",
     "fit",
     "resume",
+    "run_in",
     "time_updates",
     "train",
 ]

@@ -15,7 +15,7 @@ from .compiled import choose_precision, compile_model, refuse_uneven
 from .folder import FolderError, RunFolder
 from .progress import progress as progress_callbacks
 from .provenance import describe, surroundings
-from .refusals import refuse_misfit, refuse_other_run, stored_settings, understanding
+from .refusals import refuse_misfit, refuse_other_run, run_in, stored_settings, understanding
 from .run import Run, Settings
 
 TEST_BATCH = 500  # images; more need more memory and are no faster
@@ -167,11 +167,7 @@ def resume(out, dataset, **watch):
     Raises:
         FolderError: if the folder holds no run, and as for ``train``.
     """
-    folder = RunFolder(out)
-    description = folder.description()
-    if description is None:
-        raise FolderError(f"{out} holds no run to go on with. To begin one there: resnet-lessons train --help")
-    settings = stored_settings(folder, description)
+    settings, _ = run_in(RunFolder(out))
     return train(settings.spec, settings.recipe, dataset, out, settings.seed, strategy=settings.strategy, **watch)
 
 

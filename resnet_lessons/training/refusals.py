@@ -22,6 +22,25 @@ def stored_settings(folder, description):
         return Settings.from_json(description)
 
 
+def run_in(folder):
+    """Return what is needed to go on with the run in a folder.
+
+    Args:
+        folder: a ``RunFolder``.
+
+    Returns:
+        Its ``Settings`` and the name of its data set.
+
+    Raises:
+        FolderError: if the folder holds no run, or its ``run.json`` does not describe one.
+    """
+    description = folder.description()
+    if description is None:
+        raise FolderError(f"{folder.path} holds no run to go on with. To begin one there: resnet-lessons train --help")
+    with understanding(folder):
+        return Settings.from_json(description), description["data"]["name"]
+
+
 def refuse_misfit(spec, recipe, dataset):
     """Raise ValueError if the network does not take the data set's images, or the recipe holds too many back."""
     images, classes = dataset.x_train.shape[1:], len(dataset.class_names)
