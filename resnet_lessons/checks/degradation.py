@@ -1,103 +1,18 @@
-"""Exercises: each check takes the learner's own function, calls it, and names the misconception when it is wrong.
-
-A check never looks at the source text or at names, only at what comes back. Before an attempt it says so and raises
-nothing. Lesson 01 has four exercises.
-"""
-
-import dataclasses
-import functools
-import reprlib
+"""The exercises of lesson 01: counting plain nets, a convolution that changes nothing, and what degradation is."""
 
 from resnet_lessons import accounting
 from resnet_lessons.specs import Spec
 
 import numpy as np
 
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """What a check found.
-
-    Args:
-        passed: True, False, or None before an attempt.
-        message: what to tell the learner.
-    """
-
-    passed: bool | None
-    message: str
-
-    def __repr__(self):
-        label = {True: "Correct.", False: "Not yet.", None: "Not attempted."}[self.passed]
-        return f"{label} {self.message}"
+from .answers import Wrong, answer_of, exercise, show, whole_number
 
 
-class _Wrong(Exception):
-    """The answer is wrong; its text says how."""
-
-
-class _Unattempted(Exception):
-    """The learner's function returned nothing; the text says for what."""
-
-
-def _exercise(check):
-    """Turn a function that raises ``_Wrong`` or ``_Unattempted`` or returns praise into one with a ``Verdict``."""
-
-    @functools.wraps(check)
-    def verdict(function):
-        if not callable(function):
-            received = _show(function)
-            return Verdict(False, f"Give the check your function itself, not what it returns. Received: {received}.")
-        try:
-            return Verdict(True, check(function))
-        except _Unattempted as nothing:
-            return Verdict(None, f"The function returns nothing for {nothing}. Write your answer and run the cell.")
-        except _Wrong as wrong:
-            return Verdict(False, str(wrong))
-        except Exception as error:  # a learner's function may raise anything, and the lesson goes on
-            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
-
-    return verdict
-
-
-def _show(value):
-    """Return a value in words short enough for a message."""
-    try:
-        return reprlib.repr(value)
-    except Exception:  # a whole number of thousands of digits, or an object of the learner's own
-        return f"a {type(value).__name__} that cannot be printed"
-
-
-def _answer(function, *arguments):
-    """Call the learner's function, and tell an attempt from none."""
-    try:
-        answer = function(*arguments)
-    except NotImplementedError:
-        answer = None
-    if answer is None or answer is Ellipsis:
-        raise _Unattempted(", ".join(map(str, arguments)))
-    return answer
-
-
-def _whole_number(function, n):
-    """Return the learner's answer as an int; refuse what is no whole number, and what no network could have."""
-    answer = _answer(function, n)
-    try:
-        refused = isinstance(answer, (bool, np.bool, str, bytes)) or np.ndim(answer) or np.iscomplexobj(answer)
-        number = None if refused else int(answer)
-    except (TypeError, ValueError, OverflowError):  # a dict, nan, inf
-        number = None
-    if number is None or number != answer:
-        raise _Wrong(f"For n = {n} it should return one whole number. It returned {_show(answer)}.")
-    if abs(number) > 10**15:
-        raise _Wrong(f"For n = {n} it returned a number of more than 15 digits. Did a product or a power slip in?")
-    return number
-
-
-@_exercise
+@exercise
 def plain_depth(function):
     """Check ``function(n)``: weighted layers of the CIFAR-10 plain net with n pairs of convolutions a stage."""
     for n in (3, 1, 9, 18):
-        answer, right = _whole_number(function, n), 6 * n + 2
+        answer, right = whole_number(function, n), 6 * n + 2
         if answer == right:
             continue
         hints = {
@@ -108,17 +23,17 @@ def plain_depth(function):
             9 * n + 2: "That counts three convolutions in a pair; there are two.",
             12 * n + 3: "Batch norm is not counted as a layer here; only convolutions and the classifier are.",
         }
-        raise _Wrong(
+        raise Wrong(
             f"n = {n} gave {answer}. " + hints.get(answer, "Count the first convolution, three stages, the classifier.")
         )
     return "6n + 2: one convolution first, three stages of n pairs, and the classifier."
 
 
-@_exercise
+@exercise
 def pairs_of(function):
     """Check ``function(depth)``: the n of the plain net with that many layers, None where the family has none."""
     for depth in (20, 56, 8, 110, 1202):
-        answer, right = _whole_number(function, depth), (depth - 2) // 6
+        answer, right = whole_number(function, depth), (depth - 2) // 6
         if answer == right:
             continue
         hints = {
@@ -126,20 +41,20 @@ def pairs_of(function):
             (depth - 2) // 3: "A pair is two convolutions.",
         }
         hint = hints.get(answer, "Solve depth = 6n + 2 for n.")
-        raise _Wrong(f"{depth} layers gave n = {answer}. {hint}")
+        raise Wrong(f"{depth} layers gave n = {answer}. {hint}")
     for depth in (21, 52, 2, 1):
         answer = function(depth)
         if answer is not None:
             hint = "That would need n = 0." if depth == 2 else "Is (depth - 2) / 6 a whole number above 0?"
-            raise _Wrong(f"No net of the family has {depth} layers, but {depth} gave {_show(answer)}. {hint}")
+            raise Wrong(f"No net of the family has {depth} layers, but {depth} gave {show(answer)}. {hint}")
     return "n = (depth - 2) / 6, where that is a whole number of at least 1."
 
 
-@_exercise
+@exercise
 def plain_parameters(function):
     """Check ``function(n)``: trainable parameters of the CIFAR-10 plain net with n pairs of convolutions a stage."""
     for n in (3, 1, 9):
-        answer, right = _whole_number(function, n), accounting.count(Spec("plain", 6 * n + 2)).parameters
+        answer, right = whole_number(function, n), accounting.count(Spec("plain", 6 * n + 2)).parameters
         if answer == right:
             continue
         channels = 16 + 2 * n * (16 + 32 + 64)  # of the outputs of all convolutions
@@ -154,42 +69,42 @@ def plain_parameters(function):
             right + 9 * (16 * 32 + 32 * 64): "The first convolution of stages 2 and 3 takes half as many channels in.",
         }
         off = f"n = {n} gave {answer:,}, which is {abs(answer - right):,} too {'many' if answer > right else 'few'}. "
-        raise _Wrong(off + hints.get(answer, "Write the sizes of the layers down, stage by stage."))
+        raise Wrong(off + hints.get(answer, "Write the sizes of the layers down, stage by stage."))
     return "Kernels, batch norm's scales and shifts, and the classifier: 269,722 for n = 3, 853,018 for n = 9."
 
 
-@_exercise
+@exercise
 def dirac_kernel(function):
     """Check ``function(channels)``: a convolution kernel (3, 3, channels, channels) that computes the identity."""
     rng = np.random.default_rng(0)
     for channels in (4, 1, 3):  # not 3 first, whose kernels have one shape in every order of the axes
         kernel = _kernel(function, channels)
         image = rng.normal(size=(6, 7, channels))
-        result = _convolve(image, kernel)
+        result = convolve(image, kernel)
         if np.allclose(result, image, atol=1e-6):
             continue
-        raise _Wrong(f"For {channels} channels, " + _kernel_misconception(kernel))
+        raise Wrong(f"For {channels} channels, " + _kernel_misconception(kernel))
     return "One at the centre, from each channel to itself, zero elsewhere."
 
 
 def _kernel(function, channels):
     """Return the learner's kernel as float64 (3, 3, in, out); refuse other shapes and what are no numbers."""
-    answer = _answer(function, channels)
+    answer = answer_of(function, channels)
     try:
         kernel = np.asarray(answer).astype("float64", casting="same_kind")
     except (TypeError, ValueError):  # texts, complex numbers, rows of unequal lengths
-        raise _Wrong(f"It should return an array of real numbers. It returned {_show(answer)}.") from None
+        raise Wrong(f"It should return an array of real numbers. It returned {show(answer)}.") from None
     wanted = (3, 3, channels, channels)
     if kernel.shape == (channels, channels, 3, 3) and channels != 3:
-        raise _Wrong(f"Keras keeps kernels as (height, width, in, out): {wanted}. Yours is {kernel.shape}.")
+        raise Wrong(f"Keras keeps kernels as (height, width, in, out): {wanted}. Yours is {kernel.shape}.")
     if kernel.shape != wanted:
-        raise _Wrong(f"The kernel must have the shape (3, 3, in, out) = {wanted}. Yours has {kernel.shape}.")
+        raise Wrong(f"The kernel must have the shape (3, 3, in, out) = {wanted}. Yours has {kernel.shape}.")
     if not np.isfinite(kernel).all():
-        raise _Wrong("The kernel holds nan or infinity. All its weights must be finite.")
+        raise Wrong("The kernel holds nan or infinity. All its weights must be finite.")
     return kernel
 
 
-def _convolve(image, kernel):
+def convolve(image, kernel):
     """Convolve one (H, W, C) image by a 3x3 kernel with "same" padding, as a sum of shifted images."""
     height, width, _ = image.shape
     padded = np.pad(image, ((1, 1), (1, 1), (0, 0)))
@@ -214,7 +129,7 @@ def _kernel_misconception(kernel):
     return "the channels are mixed up. Each output channel must see its own input channel only, with the weight 1."
 
 
-@_exercise
+@exercise
 def diagnose(function):
     """Check ``function(shallow_train, shallow_val, deep_train, deep_val)``, four errors in percent.
 
@@ -236,12 +151,12 @@ def diagnose(function):
         ("neither", "degradation"): "The deep net has the higher training error: look there, not at validation alone.",
     }
     for errors, right in cases:
-        answer = _answer(function, *errors)
+        answer = answer_of(function, *errors)
         if not isinstance(answer, str) or answer not in ("degradation", "overfitting", "neither"):
-            raise _Wrong(f'It should return "degradation", "overfitting" or "neither". It returned {_show(answer)}.')
+            raise Wrong(f'It should return "degradation", "overfitting" or "neither". It returned {show(answer)}.')
         if answer == right:
             continue
         hint = hints.get((answer, right), "Against the shallow net, nothing got worse by more than the noise.")
         case = "shallow {} / {}, deep {} / {} (training / validation)".format(*errors)
-        raise _Wrong(f"For {case} it said {answer!r}. {hint}")
+        raise Wrong(f"For {case} it said {answer!r}. {hint}")
     return "Training error tells them apart: overfitting keeps it low, degradation raises it."

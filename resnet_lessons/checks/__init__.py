@@ -1,0 +1,10 @@
+"""Exercises: each check takes the learner's own function, calls it, and names the misconception when it is wrong.
+
+A check never looks at the source text or at names, only at what comes back. Before an attempt it says so and raises
+nothing. One module a lesson.
+"""
+
+from .answers import Verdict
+from .degradation import diagnose, dirac_kernel, pairs_of, plain_depth, plain_parameters
+
+__all__ = ["Verdict", "diagnose", "dirac_kernel", "pairs_of", "plain_depth", "plain_parameters"]

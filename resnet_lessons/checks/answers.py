@@ -1,0 +1,86 @@
+"""What every check is made of: the verdict, and how a learner's function is called and its answer read."""
+
+import dataclasses
+import functools
+import reprlib
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What a check found.
+
+    Args:
+        passed: True, False, or None before an attempt.
+        message: what to tell the learner.
+    """
+
+    passed: bool | None
+    message: str
+
+    def __repr__(self):
+        label = {True: "Correct.", False: "Not yet.", None: "Not attempted."}[self.passed]
+        return f"{label} {self.message}"
+
+
+class Wrong(Exception):
+    """The answer is wrong; its text says how."""
+
+
+class Unattempted(Exception):
+    """The learner's function returned nothing; the text says for what."""
+
+
+def exercise(check):
+    """Turn a function that raises ``Wrong`` or ``Unattempted`` or returns praise into one with a ``Verdict``."""
+
+    @functools.wraps(check)
+    def verdict(function):
+        if not callable(function):
+            received = show(function)
+            return Verdict(False, f"Give the check your function itself, not what it returns. Received: {received}.")
+        try:
+            return Verdict(True, check(function))
+        except Unattempted as nothing:
+            return Verdict(None, f"The function returns nothing for {nothing}. Write your answer and run the cell.")
+        except Wrong as wrong:
+            return Verdict(False, str(wrong))
+        except Exception as error:  # a learner's function may raise anything, and the lesson goes on
+            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
+
+    return verdict
+
+
+def show(value):
+    """Return a value in words short enough for a message."""
+    try:
+        return reprlib.repr(value)
+    except Exception:  # a whole number of thousands of digits, or an object of the learner's own
+        return f"a {type(value).__name__} that cannot be printed"
+
+
+def answer_of(function, *arguments):
+    """Call the learner's function, and tell an attempt from none."""
+    try:
+        answer = function(*arguments)
+    except NotImplementedError:
+        answer = None
+    if answer is None or answer is Ellipsis:
+        raise Unattempted(", ".join(map(str, arguments)))
+    return answer
+
+
+def whole_number(function, n):
+    """Return the learner's answer as an int; refuse what is no whole number, and what no network could have."""
+    answer = answer_of(function, n)
+    try:
+        refused = isinstance(answer, (bool, np.bool, str, bytes)) or np.ndim(answer) or np.iscomplexobj(answer)
+        number = None if refused else int(answer)
+    except (TypeError, ValueError, OverflowError):  # a dict, nan, inf
+        number = None
+    if number is None or number != answer:
+        raise Wrong(f"For n = {n} it should return one whole number. It returned {show(answer)}.")
+    if abs(number) > 10**15:
+        raise Wrong(f"For n = {n} it returned a number of more than 15 digits. Did a product or a power slip in?")
+    return number

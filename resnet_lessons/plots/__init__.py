@@ -1,0 +1,20 @@
+"""Figures of the lessons: arrays in, matplotlib Axes out, and ``show`` to put a figure into a notebook."""
+
+from .curves import error_curves, layer_profile, learning_rates
+from .diagrams import unit_diagram
+from .figures import COLOURS, DASHES, MARKERS, figure, line, show
+from .pictures import images
+
+__all__ = [
+    "COLOURS",
+    "DASHES",
+    "MARKERS",
+    "error_curves",
+    "figure",
+    "images",
+    "layer_profile",
+    "learning_rates",
+    "line",
+    "show",
+    "unit_diagram",
+]

@@ -1,0 +1,70 @@
+"""Curves: learning rates, errors while training, one value a layer."""
+
+import numpy as np
+
+from .figures import COLOURS, MARKERS, line
+
+
+def learning_rates(ax, recipes, points=400):
+    """Draw the learning rate of each recipe over the run, on a logarithmic scale.
+
+    Args:
+        ax: where to draw.
+        recipes: at most six ``recipes.Recipe``.
+        points: of each line.
+
+    Returns:
+        ``ax``.
+    """
+    for number, recipe in enumerate(recipes):
+        steps = np.linspace(0, recipe.steps - 1, points).astype(int)  # (points,)
+        rates = [recipe.lr_at(int(step)) for step in steps]
+        line(ax, number, 100 * steps / recipe.steps, rates, f"{recipe.name}, {recipe.steps:,} updates")
+    ax.set(xlabel="updates made, % of all", ylabel="learning rate", yscale="log")
+    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(1, 0))
+    return ax
+
+
+def error_curves(ax, runs, window=10):
+    """Draw each run's training error, smoothed, and its validation error as dots.
+
+    Args:
+        ax: where to draw.
+        runs: (label, run) pairs; a run has ``step_error`` (steps,) and ``epochs``, as ``training.Run`` has.
+        window: updates that one point of the training error averages over, the last of them its place.
+
+    Returns:
+        ``ax``.
+    """
+    for number, (label, run) in enumerate(runs):
+        span = min(window, len(run.step_error))
+        smooth = np.convolve(run.step_error, np.full(span, 1 / span), "valid")
+        line(ax, number, np.arange(span, len(run.step_error) + 1), 100 * smooth, f"{label}, training")
+        validated = [epoch for epoch in run.epochs if "val_error" in epoch]
+        if validated:
+            steps, errors = zip(*((epoch["step"], 100 * epoch["val_error"]) for epoch in validated), strict=True)
+            ax.plot(steps, errors, MARKERS[number], color=COLOURS[number], label=f"{label}, validation")
+    ax.axhline(90, color="#888888", linewidth=0.8)
+    words = {"color": "#555555", "fontsize": 8, "ha": "left", "va": "center"}
+    ax.annotate(" guessing", (1, 90), xycoords=("axes fraction", "data"), annotation_clip=False, **words)
+    ax.set(xlabel="update", ylabel="error (%)")
+    ax.legend(fontsize=8, loc="lower left")
+    return ax
+
+
+def layer_profile(ax, profiles, ylabel):
+    """Draw one value a layer for several nets on a logarithmic scale, their last layers above each other.
+
+    Args:
+        ax: where to draw.
+        profiles: (label, values) pairs; values are (L,), first layer first.
+        ylabel: what the values are.
+
+    Returns:
+        ``ax``.
+    """
+    for number, (label, values) in enumerate(profiles):
+        line(ax, number, np.arange(1 - len(values), 1), values, label)
+    ax.set(xlabel="convolution, counted from the last (0)", ylabel=ylabel, yscale="log")
+    ax.legend(fontsize=8)
+    return ax
