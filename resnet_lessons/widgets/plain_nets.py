@@ -1,8 +1,4 @@
-"""Widgets of the lessons: thin over pure functions, and never the only way to a result.
-
-Each has a twin in plain functions whose output a lesson shows as well, for readers on paper or on a page without a
-kernel. Lesson 01 uses ``plain_net_picker``.
-"""
+"""The plain nets of lesson 01: a table of some, and a slider over one row of it."""
 
 from resnet_lessons import accounting, specs
 

@@ -1,0 +1,9 @@
+"""Widgets of the lessons: thin over pure functions, and never the only way to a result.
+
+Each has a twin in plain functions whose output a lesson shows as well, for readers on paper or on a page without a
+kernel. One module a widget.
+"""
+
+from .plain_nets import plain_net_picker, plain_net_table
+
+__all__ = ["plain_net_picker", "plain_net_table"]
