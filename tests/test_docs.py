@@ -1,4 +1,4 @@
-"""What the pages in docs/ state holds: networks and their cost, links, numbers of papers.
+"""What the pages in docs/ state holds: networks and their cost, glossary, links, numbers of papers.
 
 Each checker takes the text of a page and returns complaints; each has negative controls, pages it must reject.
 """
@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-READING = "docs/reading.md"
+READING, GLOSSARY = "docs/reading.md", "docs/glossary.md"
 LESSONS = [f"{number:02}" for number in range(11)]
 
 NETWORK = re.compile(r"`((?:Spec|models\.\w+)\([^`]*\))`")
 COUNT = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})*,\d{3},\d{3}|\b\d{3},\d{3}\b(?!,)")  # from 100,000 on
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 PAPER = re.compile(r"\d{4}\.\d{5}")
+HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
 def read(name):
@@ -201,6 +202,106 @@ def reading_table(numbers=tuple(LESSONS[1:]), read="a", question="Why?"):
 def test_missing_reading_is_heard(page, complaint):
     assert lesson_complaints(reading_table()) == []
     assert any(complaint in said for said in lesson_complaints(page))
+
+
+# Glossary
+
+
+def glossary_rows(page):
+    return rows(page, ["English", "Chinese", "Meaning", "Lesson"])
+
+
+def variants(cell, mark):
+    """The words of a cell, without what stands in brackets."""
+    return [word.strip() for word in re.sub(r"（[^）]*）|\([^)]*\)", "", cell).split(mark)]
+
+
+def row_complaints(english, chinese, meaning, lesson):
+    """Each field of a row holds what it is for."""
+    said = [f"{english!r}: {word!r} is not Chinese" for word in variants(chinese, "、") if not HAN.search(word)]
+    said += [f"{english!r} has a Chinese word"] if HAN.search(english) else []
+    said += [f"{english!r}: lesson {lesson!r} is none"] if lesson not in LESSONS else []
+    return said + ([] if meaning.endswith(".") else [f"{english!r}: a meaning ends in a full stop"])
+
+
+def glossary_complaints(page):
+    """Every row has its four fields, and no word stands twice, in either language."""
+    table = glossary_rows(page)
+    whole = [row for row in table if len(row) == 4 and all(row)]
+    said = [f"{row[0]!r} has not four fields" for row in table if row not in whole]
+    said += [complaint for row in whole for complaint in row_complaints(*row)]
+    words = [word for row in whole for word in variants(row[0].lower(), ",") + variants(row[1], "、")]
+    return said + [f"{word!r} stands twice" for word in sorted(set(words)) if words.count(word) > 1]
+
+
+def test_the_glossary_is_whole():
+    assert glossary_complaints(read(GLOSSARY)) == []
+    assert len(glossary_rows(read(GLOSSARY))) >= 60
+
+
+def glossary(*lines):
+    return "\n".join(["| English | Chinese | Meaning | Lesson |", "|---|---|---|---|", *lines])
+
+
+DEPTH = "| depth | 深度 | How deep. | 00 |"
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ("| width | 宽度 | How wide. |", "'width' has not four fields"),
+        ("| width | 宽度 | | 01 |", "'width' has not four fields"),
+        ("| width | 宽度 | How wide. | 01 | more |", "'width' has not four fields"),
+        ("| Depth | 宽度 | How wide. | 01 |", "'depth' stands twice"),
+        ("| width, depth | 宽度 | How wide. | 01 |", "'depth' stands twice"),
+        ("| width | 宽度、深度 | How wide. | 01 |", "'深度' stands twice"),
+        ("| width | width | How wide. | 01 |", "'width' is not Chinese"),
+        ("| width | 宽度、 | How wide. | 01 |", "'' is not Chinese"),
+        ("| 宽 | 宽度 | How wide. | 01 |", "'宽' has a Chinese word"),
+        ("| width | 宽度 | How wide. | 11 |", "lesson '11' is none"),
+        ("| width | 宽度 | How wide. | 1 |", "lesson '1' is none"),
+        ("| width | 宽度 | How wide | 01 |", "a meaning ends in a full stop"),
+    ],
+)
+def test_a_broken_glossary_is_heard(row, complaint):
+    assert glossary_complaints(glossary(DEPTH, "| width | 宽度 | How wide. | 01 |")) == []
+    assert any(complaint in said for said in glossary_complaints(glossary(DEPTH, row)))
+
+
+def lesson_texts():
+    """The source of every lesson that is there, by number."""
+    sources = sorted((ROOT / "notebooks" / "src").glob("[0-9][0-9]_*.py"))
+    return {path.name[:2]: path.read_text(encoding="utf-8") for path in sources}
+
+
+def uses(text, term):
+    """Tell whether a cell of the lesson has all words of a term, going by five letters: "ablate" for "ablation"."""
+    starts = [re.compile(rf"\b{re.escape(word[:5])}") for word in re.split(r"[ -]", term.lower())]
+    return any(all(start.search(cell) for start in starts) for cell in text.lower().split("# %%"))
+
+
+def absent_terms(page, lessons):
+    """Terms that the lesson named in their row does not use, where that lesson is there."""
+    return [
+        f"{english!r}: lesson {number} does not use it"
+        for english, _, _, number in glossary_rows(page)
+        if number in lessons and not any(uses(lessons[number], term) for term in variants(english, ","))
+    ]
+
+
+def test_a_term_is_used_in_the_lesson_that_its_row_names():
+    assert absent_terms(read(GLOSSARY), lesson_texts()) == []
+
+
+def test_a_term_that_its_lesson_does_not_use_is_heard():
+    page = glossary("| skip connection, short-cut | 捷径 | Around. | 01 |", "| width | 宽度 | How wide. | 02 |")
+    absent = ["'skip connection, short-cut': lesson 01 does not use it"]
+    assert absent_terms(page, {}) == absent_terms(page, {"03": "# depth"}) == []
+    assert absent_terms(page, {"01": "# It skips: a\n# Connection."}) == []
+    assert absent_terms(page, {"01": "# a Short-\n# cut"}) == []
+    assert absent_terms(page, {"01": "# skip\n# %%\n# connection"}) == absent
+    assert absent_terms(page, {"01": "# an unskipped connection"}) == absent
+    assert absent_terms(page, {"02": "# depth"}) == ["'width': lesson 02 does not use it"]
 
 
 # Links
