@@ -107,6 +107,12 @@ kills: $(STAMP)  ## kill training runs 20 times, resume each, compare with one l
 notebooks: $(STAMP)  ## build notebooks/*.ipynb from notebooks/src (one: LESSON=01)
 	$(BIN)/python notebooks/build.py $(LESSON)
 
+.PHONY: handout
+handout: $(STAMP)  ## write the lessons without their solutions to build/handout
+	rm -rf build/handout
+	$(BIN)/python notebooks/handout.py build/handout
+	@echo "To run them against their stored outputs: $(BIN)/python -m pytest --nbval build/handout"
+
 .PHONY: lock
 lock: $(STAMP)  ## pin the newest versions that pyproject.toml admits in requirements.lock
 	@mkdir -p build

@@ -1,19 +1,32 @@
-"""The builder as a module, and a small lesson that it built."""
+"""The builder and the writer of handouts as modules, and a small lesson that was built."""
 
 import importlib.util
+import subprocess
+import sys
 
 import nbformat
 import pytest
 from examples import ROOT, SMALL_LESSON
 
 
-@pytest.fixture(scope="session")
-def builder():
-    """The module notebooks/build.py."""
-    spec = importlib.util.spec_from_file_location("build", ROOT / "notebooks" / "build.py")
+def script(name):
+    """Load notebooks/NAME.py as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "notebooks" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def builder():
+    """The module notebooks/build.py."""
+    return script("build")
+
+
+@pytest.fixture(scope="session")
+def handout():
+    """The module notebooks/handout.py."""
+    return script("handout")
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +42,20 @@ def small_lesson(builder, tmp_path_factory):
 def small_notebook(small_lesson):
     """A fresh copy of the small lesson, to be broken."""
     return nbformat.read(small_lesson, as_version=4)
+
+
+@pytest.fixture
+def nbval(tmp_path, monkeypatch):
+    """Run nbval on a notebook as an outsider would call it; return its exit status and what it prints."""
+    monkeypatch.delenv("MPLBACKEND")  # the kernel has its own, inline
+
+    def run(notebook):
+        path = tmp_path / "copy.ipynb"
+        nbformat.write(notebook, path)
+        command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider"]
+        done = subprocess.run(
+            [*command, "--nbval", path], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+        )
+        return done.returncode, done.stdout
+
+    return run

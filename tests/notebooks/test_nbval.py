@@ -4,13 +4,10 @@ The third control, a dropped execution count, is one that nbval lets pass; the r
 """
 
 import re
-import subprocess
-import sys
 
 import nbformat
 import pytest
 import rules
-from examples import ROOT
 from test_lessons import LESSONS
 
 NUMBER = re.compile(r"\d")
@@ -43,24 +40,6 @@ def opening(request):
     del notebook.cells[max(importing, first_with_number(notebook)) + 1 :]
     notebook.metadata.pop("widgets", None)
     return notebook
-
-
-@pytest.fixture
-def nbval(tmp_path, monkeypatch):
-    """Run nbval on a notebook as an outsider would call it; return its exit status and what it prints."""
-
-    monkeypatch.delenv("MPLBACKEND")  # the kernel has its own, inline
-
-    def run(notebook):
-        path = tmp_path / "copy.ipynb"
-        nbformat.write(notebook, path)
-        command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider"]
-        done = subprocess.run(
-            [*command, "--nbval", path], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-        )
-        return done.returncode, done.stdout
-
-    return run
 
 
 def test_a_lesson_passes_as_it_is(opening, nbval):
