@@ -46,16 +46,16 @@ def small_notebook(small_lesson):
 
 @pytest.fixture
 def nbval(tmp_path, monkeypatch):
-    """Run nbval on a notebook as an outsider would call it; return its exit status and what it prints."""
+    """Run nbval on notebooks as an outsider would call it; return its exit status and what it prints."""
     monkeypatch.delenv("MPLBACKEND")  # the kernel has its own, inline
 
-    def run(notebook):
-        path = tmp_path / "copy.ipynb"
-        nbformat.write(notebook, path)
-        command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider"]
-        done = subprocess.run(
-            [*command, "--nbval", path], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-        )
+    def run(*notebooks, options=()):
+        paths = [tmp_path / f"copy{number}.ipynb" for number in range(len(notebooks))]
+        for notebook, path in zip(notebooks, paths, strict=True):
+            nbformat.write(notebook, path)
+        command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "--rootdir", tmp_path]
+        command = [*command, *options, "-p", "no:cacheprovider", "--nbval", *paths]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
         return done.returncode, done.stdout
 
     return run

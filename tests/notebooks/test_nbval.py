@@ -3,11 +3,13 @@
 The third control, a dropped execution count, is one that nbval lets pass; the rule against it is tested in test_rules.
 """
 
+import copy
 import re
 
 import nbformat
 import pytest
 import rules
+from examples import ROOT
 from test_lessons import LESSONS
 
 NUMBER = re.compile(r"\d")
@@ -62,6 +64,17 @@ def test_one_broken_import_fails(opening, nbval):
     status, text = nbval(opening)
     assert status == 1
     assert "ModuleNotFoundError" in text
+
+
+def test_one_changed_number_fails_where_lessons_run_side_by_side(small_notebook, nbval):
+    """Call nbval as the Makefile does."""
+    options = re.search(r"^PARALLEL := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    changed = copy.deepcopy(small_notebook)
+    rules.code_cells(changed)[0][1].outputs[0].text = "121\n"
+    status, text = nbval(small_notebook, changed, options=options)
+    assert status == 1
+    assert re.search(r"\n1 failed, 9 passed", text), text
+    assert re.search(r"copy1\.ipynb.*mismatch 'stdout'.*120.*121", text, re.DOTALL)
 
 
 def test_a_dropped_execution_count_fails(opening):
