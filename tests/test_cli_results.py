@@ -171,9 +171,9 @@ def test_a_damaged_run_is_named_with_the_reason_and_the_others_are_listed(folder
     path.unlink() if text is None else path.write_text(text)
     shown = run("results", folder)
     assert shown.exit_code == 1
-    damaged = shown.stdout.partition("Damaged:")[2]
-    assert str(folder / "deeper") in damaged.replace("\n  ", "")
-    assert said in damaged
+    damaged = "".join(shown.stdout.partition("Damaged:")[2].split())  # lines break where the folder's length has it
+    assert str(folder / "deeper") in damaged
+    assert said.replace(" ", "") in damaged
     records, means = found(folder)
     assert [name for name, record in records.items() if record["state"] == "damaged"] == ["deeper"]
     assert "other" in rows(shown.stdout)

@@ -11,7 +11,7 @@ from small_runs import AtEpoch, train
 
 LINE = re.compile(
     r"epoch +(\d+)  update +(\d+)/10  loss (\d\.\d{3}) error +(\d+\.\d)%  validation (\d\.\d{3}) +(\d+\.\d)%"
-    r"  rate ([\d.e-]+)  ([\d,]+) images/s  (\d+) s left"
+    r"  rate ([\d.e-]+)  ([\d,]+) images/s  (\d+) (?:s|min) left"
 )
 
 
