@@ -5,6 +5,19 @@ nothing. One module a lesson.
 """
 
 from .answers import Verdict
+from .cifar import honest_split, learning_rate, multiply_adds, pad_crop_flip, stage_output
 from .degradation import diagnose, dirac_kernel, pairs_of, plain_depth, plain_parameters
 
-__all__ = ["Verdict", "diagnose", "dirac_kernel", "pairs_of", "plain_depth", "plain_parameters"]
+__all__ = [
+    "Verdict",
+    "diagnose",
+    "dirac_kernel",
+    "honest_split",
+    "learning_rate",
+    "multiply_adds",
+    "pad_crop_flip",
+    "pairs_of",
+    "plain_depth",
+    "plain_parameters",
+    "stage_output",
+]

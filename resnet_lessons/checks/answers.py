@@ -60,14 +60,14 @@ def show(value):
         return f"a {type(value).__name__} that cannot be printed"
 
 
-def answer_of(function, *arguments):
-    """Call the learner's function, and tell an attempt from none."""
+def answer_of(function, *arguments, case=None):
+    """Call the learner's function, and tell an attempt from none; ``case`` says for what, if not the arguments do."""
     try:
         answer = function(*arguments)
     except NotImplementedError:
         answer = None
     if answer is None or answer is Ellipsis:
-        raise Unattempted(", ".join(map(str, arguments)))
+        raise Unattempted(case or ", ".join(map(str, arguments)))
     return answer
 
 

@@ -2,7 +2,8 @@
 
 from .curves import error_curves, layer_profile, learning_rates
 from .diagrams import unit_diagram
-from .figures import COLOURS, DASHES, MARKERS, figure, line, show
+from .figures import COLOURS, DASHES, MARKERS, figure, line, png, show
+from .networks import network_diagram, network_in_words
 from .pictures import images
 
 __all__ = [
@@ -15,6 +16,9 @@ __all__ = [
     "layer_profile",
     "learning_rates",
     "line",
+    "network_diagram",
+    "network_in_words",
+    "png",
     "show",
     "unit_diagram",
 ]

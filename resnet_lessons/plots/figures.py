@@ -47,11 +47,16 @@ def show(fig, alt, source=None):
 
     if source is not None:
         fig.supxlabel(f"Data: {source}", fontsize=7, color="#444444", x=0.01, ha="left", wrap=True)
-    png = io.BytesIO()
-    fig.savefig(png, format="png", dpi=DPI)
     shown_as = {"width": int(fig.get_figwidth() * SCREEN), "alt": alt}
-    bundle = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt}
+    bundle = {"image/png": base64.b64encode(png(fig)).decode(), "text/plain": alt}
     display(bundle, raw=True, metadata={"image/png": shown_as})
+
+
+def png(fig):
+    """Return a figure as the bytes of a PNG file, for a widget."""
+    file = io.BytesIO()
+    fig.savefig(file, format="png", dpi=DPI)
+    return file.getvalue()
 
 
 def line(ax, number, x, y, label):

@@ -1,0 +1,138 @@
+"""The networks of both papers to choose from: a table of some, how long one trains here, and a picker over them.
+
+Lesson 03 shows all three; the picker is a box with a ``spec`` that others can observe, so that it fits into larger
+widgets. He et al. 2015, Sec. 4.2; He et al. 2016, appendix.
+"""
+
+from resnet_lessons import accounting, plots, results, specs, training
+from resnet_lessons.training.progress import duration
+
+import ipywidgets
+import tabulate
+import traitlets
+
+TIMED_BATCH = 64  # images an update, when the picker times one
+
+
+def model_table(networks, tablefmt="html"):
+    """Make a table of networks: what they cost, computed, and their published test error, quoted.
+
+    Args:
+        networks: ``specs.Spec``, one a row.
+        tablefmt: of ``tabulate``: "html", "github", ...
+
+    Returns:
+        The table, text that a notebook shows as a table if it is HTML.
+    """
+    header = ["network", "units n", "layers", "parameters", "multiply-adds", "quoted: test error on CIFAR-10"]
+    rows = []
+    for spec in networks:
+        count = accounting.count(spec)
+        cost = [f"{count.parameters:,}", f"{count.multiply_adds:,}"]
+        rows.append([spec.name, spec.n, spec.depth, *cost, quoted(spec)])
+    alignment = ["left", "right", "right", "right", "right", "left"]
+    return tabulate.tabulate(rows, header, tablefmt=tablefmt, colalign=alignment, disable_numparse=True)
+
+
+def quoted(spec):
+    """Return in words what has been published for exactly this network, "none" if nothing has."""
+    found = []
+    for record in results.published(spec):
+        statistic = f", {record.statistic}" if record.statistic else ""
+        found.append(f"{record.error:.2f}%{statistic} ({record.source})")
+    return "; ".join(found) or "none for this network"
+
+
+def time_table(recipes, timing, batch_size, tablefmt="html"):
+    """Make a table of how long a net would train by each recipe, from the time that its updates took.
+
+    Args:
+        recipes: ``recipes.Recipe``, one a row.
+        timing: what ``training.time_updates`` measured: seconds to build and start, seconds of an update.
+        batch_size: images of each of those updates; a recipe's larger or smaller ones take time in proportion.
+        tablefmt: of ``tabulate``.
+
+    Returns:
+        The table; validation and test are not counted.
+    """
+    start, update = timing
+    header = ["recipe", "updates", "images an update", "expected time"]
+    rows = []
+    for recipe in recipes:
+        seconds = start + update * recipe.steps * recipe.batch_size / batch_size
+        rows.append([recipe.name, f"{recipe.steps:,}", recipe.batch_size, duration(seconds)])
+    alignment = ["left", "right", "right", "right"]
+    return tabulate.tabulate(rows, header, tablefmt=tablefmt, colalign=alignment, disable_numparse=True)
+
+
+class ModelPicker(ipywidgets.VBox):
+    """Choose a network by version, unit and n; see its table, its drawing, and on demand its time on this machine.
+
+    Args:
+        spec: the network to begin with; its family, block and n are kept.
+        recipes: what the time is estimated for; none: there is no button to time it.
+        most: the largest n.
+
+    Attributes:
+        spec: the network chosen, a ``specs.Spec`` to read and to ``observe``.
+    """
+
+    spec = traitlets.Instance(specs.Spec, read_only=True)
+
+    def __init__(self, spec=None, recipes=(), most=18):
+        spec = specs.Spec("v1", 20) if spec is None else spec
+        self._recipes, self._timings = tuple(recipes), {}
+        self._family = ipywidgets.Dropdown(options=specs.FAMILIES, value=spec.family, description="version")
+        self._block = ipywidgets.Dropdown(options=specs.BLOCKS, value=spec.block, description="unit")
+        self._n = ipywidgets.IntSlider(value=spec.n, min=1, max=most, description="units n")
+        self._n.tooltip = "units in each of the three stages"
+        self._table, self._words, self._times = (ipywidgets.HTML() for _ in range(3))
+        for html in (self._table, self._times):
+            html.add_class("jp-RenderedHTMLCommon")  # JupyterLab then draws its table like any other
+        self._drawing = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "816px"})
+        self._button = ipywidgets.Button(description="Time it here", tooltip="train a few updates on random images")
+        super().__init__([self._family, self._block, self._n, self._table, self._drawing, self._words])
+        if self._recipes:
+            self.children = [*self.children, self._button, self._times]
+        self._family.observe(self._choose_family, "value")
+        for control in (self._block, self._n):
+            control.observe(self._choose, "value")
+        self._button.on_click(self._time)
+        self._choose()
+
+    def __repr__(self):
+        return f"ModelPicker({self.spec.name})"
+
+    def _choose_family(self, change):
+        """Turn to the family's own unit; where that is the one chosen already, the observer of the unit is silent."""
+        usual = specs.Spec(change["new"], specs.depth_for(change["new"], 1)).block
+        if self._block.value != usual:
+            self._block.value = usual
+        else:
+            self._choose()
+
+    def _choose(self, change=None):  # noqa: ARG002 - what traitlets hands over
+        """Read the controls and show the network they name."""
+        family, block = self._family.value, self._block.value
+        spec = specs.Spec(family, specs.depth_for(family, self._n.value, block), block=block)
+        self._table.value = model_table([spec])
+        fig, ax = plots.figure(width=8.5, height=2.2)
+        plots.network_diagram(ax, spec)
+        self._drawing.value = plots.png(fig)
+        self._words.value = plots.network_in_words(spec)
+        self._show_times(spec)
+        self.set_trait("spec", spec)
+
+    def _show_times(self, spec):
+        timing = self._timings.get(spec)
+        self._times.value = "" if timing is None else time_table(self._recipes, timing, TIMED_BATCH)
+
+    def _time(self, button):
+        """Measure this network's updates, unless it has been measured, and show what they come to."""
+        if self.spec not in self._timings:
+            button.disabled, button.description = True, "timing ..."
+            try:
+                self._timings[self.spec] = training.time_updates(self.spec, TIMED_BATCH)
+            finally:
+                button.disabled, button.description = False, "Time it here"
+        self._show_times(self.spec)
