@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "sweep": {"data", "recipes", "specs", "results", "machine", "training"},  # training: in the workers alone
     "diagnostics": {"models", "backend"},
     "plots": {"results", "accounting"},
-    "checks": {"models", "accounting", "diagnostics", "specs"},
+    "checks": {"models", "accounting", "diagnostics", "specs", "backend"},  # backend: as for batches
     "widgets": {"plots", "accounting", "results", "training", "specs"},
 }
 MAY_IMPORT["doctor"] = set(MAY_IMPORT) - {"checks", "widgets"}  # looks at everything a lesson leans on

@@ -163,7 +163,7 @@ def test_a_unit_is_boxes_top_to_bottom(ax, shortcut):
     heights = [box.get_position()[1] for box in boxes]
     assert heights == sorted(heights, reverse=True)
     arrows = [text.arrow_patch for text in ax.texts if getattr(text, "arrow_patch", None) is not None]
-    assert len(arrows) == len(layers) + (shortcut is not None)
+    assert len(arrows) == len(layers) + 1 + (shortcut is not None)  # one out of the last box
     if shortcut is not None:
         assert arrows[-1].get_linestyle() == {"solid": "-", "dotted": ":"}[shortcut]
 
@@ -279,3 +279,22 @@ def test_learning_rates_are_those_of_the_recipes():
         np.testing.assert_allclose(line.get_ydata(), [recipe.lr_at(step) for step in steps])
         assert f"{recipe.steps:,}" in line.get_label()
     assert ax.get_yscale() == "log"
+
+
+# Chains of convolutions
+
+
+def arcs(ax):
+    """The line styles of the arrows over the boxes, from left to right."""
+    return [text.arrow_patch.get_linestyle() for text in ax.texts if getattr(text, "arrow_patch", None)]
+
+
+def test_a_chain_has_a_box_for_each_convolution_and_an_arc_for_each_pair(ax):
+    plots.chain_diagram(ax, [("16", 3), ("32", 3), ("64", 3)])
+    assert sum(text.get_text() == "3x3" for text in ax.texts) == 18
+    assert arcs(ax) == ["-"] * 3 + [":", "-", "-"] * 2  # dotted where the dimensions change
+
+
+def test_a_plain_chain_has_no_arcs(ax):
+    plots.chain_diagram(ax, [("16", 2)], shortcuts=False)
+    assert arcs(ax) == []

@@ -7,6 +7,7 @@ nothing. One module a lesson.
 from .answers import Verdict
 from .cifar import honest_split, learning_rate, multiply_adds, pad_crop_flip, stage_output
 from .degradation import diagnose, dirac_kernel, pairs_of, plain_depth, plain_parameters
+from .residual import merged_layer, residual_block, residual_of, zero_padded
 
 __all__ = [
     "Verdict",
@@ -14,10 +15,14 @@ __all__ = [
     "dirac_kernel",
     "honest_split",
     "learning_rate",
+    "merged_layer",
     "multiply_adds",
     "pad_crop_flip",
     "pairs_of",
     "plain_depth",
     "plain_parameters",
+    "residual_block",
+    "residual_of",
     "stage_output",
+    "zero_padded",
 ]

@@ -1,7 +1,7 @@
 """Figures of the lessons: arrays in, matplotlib Axes out, and ``show`` to put a figure into a notebook."""
 
 from .curves import error_curves, layer_profile, learning_rates
-from .diagrams import unit_diagram
+from .diagrams import chain_diagram, unit_diagram
 from .figures import COLOURS, DASHES, MARKERS, figure, line, png, show
 from .networks import network_diagram, network_in_words
 from .pictures import images
@@ -10,6 +10,7 @@ __all__ = [
     "COLOURS",
     "DASHES",
     "MARKERS",
+    "chain_diagram",
     "error_curves",
     "figure",
     "images",

@@ -48,7 +48,9 @@ def error_curves(ax, runs, window=10):
     words = {"color": "#555555", "fontsize": 8, "ha": "left", "va": "center"}
     ax.annotate(" guessing", (1, 90), xycoords=("axes fraction", "data"), annotation_clip=False, **words)
     ax.set(xlabel="update", ylabel="error (%)")
-    ax.legend(fontsize=8, loc="lower left")
+    ax.legend(
+        fontsize=8, frameon=False, ncol=2, loc="upper center", bbox_to_anchor=(0.5, -0.18)
+    )  # below, off the lines
     return ax
 
 
