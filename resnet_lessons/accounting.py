@@ -1,7 +1,7 @@
 """Parameters and multiply-adds, twice: from a ``Spec`` by arithmetic, and from a built model layer by layer.
 
 Multiply-adds are those of the convolutions and the classifier for one image, as in He et al. 2015, Table 1. The two
-ways share no code, so that each tests the other. Lessons 00, 01 and 03 use ``count``, lesson 04 ``account``.
+ways share no code, so that each tests the other. Lessons 00, 01 and 03 use ``count``, lesson 04 ``planned``.
 """
 
 import dataclasses
@@ -83,6 +83,26 @@ def account(model):
     if not isinstance(model, keras.Model) or not model.built:
         raise ValueError(f"account takes a built keras.Model. Received: {model!r}. Call it on a batch first.")
     return Account(tuple(_layer_count(layer) for layer in model.layers))
+
+
+def planned(build, *arguments, **keywords):
+    """Account for the model that a function would build, without making its weights.
+
+    The weights' shapes are all that counting needs, and VGG-19's values alone would take half a gigabyte.
+
+    Args:
+        build: a function that returns a model ``account`` takes, such as ``models.imagenet``.
+        arguments: what to call it with.
+        keywords: what to call it with, by name.
+
+    Returns:
+        An ``Account``, equal to ``account(build(*arguments, **keywords))``.
+
+    Raises:
+        ValueError: as for ``account``.
+    """
+    with keras.StatelessScope(initialize_variables=False):
+        return account(build(*arguments, **keywords))
 
 
 def _layer_count(layer):

@@ -227,6 +227,45 @@ def test_rows_of_a_small_model_counted_by_hand():
     assert account.total == Count(150 + 216 + 120 + 48 + 24 + 343, 48 + 48, 2880 + 1296 + 192 + 336)
 
 
+# Planned only
+
+
+@pytest.mark.parametrize(
+    ("build", "arguments", "keywords"),
+    [
+        (models.resnet_v1, (20,), {"shortcut": "B"}),
+        (models.resnet_v2, (11,), {"style": "keras-example"}),
+        (models.resnet_v2, (11,), {"skip": "shortcut-gating"}),
+        (models.imagenet, (50,), {"stride_in": "3x3", "input_shape": (32, 32, 3)}),
+    ],
+    ids=str,
+)
+def test_a_planned_model_counts_as_a_built_one(build, arguments, keywords):
+    found = accounting.planned(build, *arguments, **keywords)
+    assert found == accounting.account(build(*arguments, **keywords))
+    assert found.total.parameters > 0
+
+
+def test_a_planned_model_has_no_weights():
+    kept = []
+
+    def build():
+        kept.append(models.vgg19())
+        return kept[-1]
+
+    assert accounting.planned(build).total.parameters == 143_667_240
+    assert {variable._value is None for variable in kept[-1].variables} == {True}
+    built = models.plain(8, width=1)  # outside, models get their weights as ever
+    assert {variable._value is None for variable in built.variables} == {False}
+
+
+def test_a_planned_model_must_be_one_that_can_be_counted():
+    with pytest.raises(ValueError, match="whose multiply-adds it does not know"):
+        accounting.planned(functional, (8, 3), layers.Conv1D(2, 3))
+    with pytest.raises(ValueError, match=r"built keras\.Model"):
+        accounting.planned(lambda: 20)
+
+
 def test_counts_add_and_repeat():
     assert Count(1, 2, 3) + Count(10, 20, 30) == Count(11, 22, 33)
     assert Count(1, 2, 3) * 4 == Count(4, 8, 12)
