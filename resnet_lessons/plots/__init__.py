@@ -1,5 +1,6 @@
 """Figures of the lessons: arrays in, matplotlib Axes out, and ``show`` to put a figure into a notebook."""
 
+from .counts import number_grid, stacked_bars
 from .curves import error_curves, layer_profile, learning_rates
 from .diagrams import chain_diagram, unit_diagram
 from .figures import COLOURS, DASHES, MARKERS, figure, line, png, show
@@ -19,7 +20,9 @@ __all__ = [
     "line",
     "network_diagram",
     "network_in_words",
+    "number_grid",
     "png",
     "show",
+    "stacked_bars",
     "unit_diagram",
 ]

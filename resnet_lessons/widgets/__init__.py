@@ -4,7 +4,16 @@ Each has a twin in plain functions whose output a lesson shows as well, for read
 kernel. One module a widget.
 """
 
+from .bottleneck import bottleneck_calculator, bottleneck_table
 from .model_picker import ModelPicker, model_table, time_table
 from .plain_nets import plain_net_picker, plain_net_table
 
-__all__ = ["ModelPicker", "model_table", "plain_net_picker", "plain_net_table", "time_table"]
+__all__ = [
+    "ModelPicker",
+    "bottleneck_calculator",
+    "bottleneck_table",
+    "model_table",
+    "plain_net_picker",
+    "plain_net_table",
+    "time_table",
+]

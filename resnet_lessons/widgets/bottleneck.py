@@ -1,0 +1,81 @@
+"""The bottleneck of lesson 04 (He et al. 2015, Fig. 5): what two convolutions cost and what three narrower ones do.
+
+A table for given widths, and sliders over it.
+"""
+
+import ipywidgets
+import tabulate
+
+WIDTHS = tuple(2**power for power in range(2, 12))  # 4 to 2048 channels
+SIDES = (7, 14, 28, 56, 112)  # of the feature maps on ImageNet
+
+
+def branch_costs(channels, convolutions, side):
+    """Count what a branch of unstrided convolutions costs, without biases and batch norm.
+
+    Args:
+        channels: of the input.
+        convolutions: (kernel size, filters) pairs, first to last.
+        side: height and width of the feature map, pixels.
+
+    Returns:
+        Weights, multiply-adds for one image, and the values that the convolutions put out for one image.
+    """
+    weights = values = 0
+    for kernel, filters in convolutions:
+        weights += kernel**2 * channels * filters
+        values += side**2 * filters
+        channels = filters
+    return weights, side**2 * weights, values
+
+
+def bottleneck_table(outer=256, inner=64, side=56, tablefmt="html"):
+    """Compare a bottleneck with two 3x3 convolutions of its outer width, and with two of its inner width.
+
+    Args:
+        outer: channels that enter and leave the bottleneck.
+        inner: channels of its 3x3 convolution.
+        side: height and width of the feature map, pixels.
+        tablefmt: of ``tabulate``: "html", "github", ...
+
+    Returns:
+        The table, text that a notebook shows as a table if it is HTML.
+    """
+    branches = {
+        f"two 3x3, {outer} channels": (outer, [(3, outer), (3, outer)]),
+        f"bottleneck {outer}-{inner}-{inner}-{outer}": (outer, [(1, inner), (3, inner), (1, outer)]),
+        f"two 3x3, {inner} channels": (inner, [(3, inner), (3, inner)]),
+    }
+    rows = []
+    for name, (channels, convolutions) in branches.items():
+        weights, multiply_adds, values = branch_costs(channels, convolutions, side)
+        rows.append([name, f"{weights:,}", f"{multiply_adds:,}", f"{values:,}", f"{multiply_adds / values:,.0f}"])
+    header = ["branch", "weights", "multiply-adds", "values put out", "multiply-adds a value"]
+    return tabulate.tabulate(rows, header, tablefmt, colalign=["left"] + ["right"] * 4, disable_numparse=True)
+
+
+def bottleneck_calculator(outer=256, inner=64, side=56):
+    """Return sliders for the widths and the feature map over ``bottleneck_table`` for them."""
+    sliders = [
+        _slider("outer width", WIDTHS, outer, "channels that enter and leave the bottleneck"),
+        _slider("inner width", WIDTHS, inner, "channels of the 3x3 convolution inside"),
+        _slider("map side", SIDES, side, "height and width of the feature map, pixels"),
+    ]
+    table = ipywidgets.HTML()
+    table.add_class("jp-RenderedHTMLCommon")  # JupyterLab then draws it like any other table
+
+    def redraw(_=None):
+        table.value = bottleneck_table(*(slider.value for slider in sliders))
+
+    for slider in sliders:
+        slider.observe(redraw, names="value")
+    redraw()
+    return ipywidgets.VBox([*sliders, table])
+
+
+def _slider(description, options, value, tooltip):
+    """Make a slider over a few values, set to the one nearest to ``value``; the arrow keys move it."""
+    nearest = min(options, key=lambda option: abs(option - value))
+    return ipywidgets.SelectionSlider(
+        options=options, value=nearest, description=description, tooltip=tooltip, continuous_update=True
+    )

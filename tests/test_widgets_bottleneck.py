@@ -1,0 +1,111 @@
+"""The bottleneck calculator and its twin: what they show is what built units hold, and no mouse is needed."""
+
+import re
+
+from resnet_lessons import accounting, blocks, widgets
+from resnet_lessons.widgets import bottleneck
+
+import ipywidgets
+import keras
+import pytest
+from keras import layers
+
+HEADER = ["branch", "weights", "multiply-adds", "values put out", "multiply-adds a value"]
+
+
+def parts(calculator):
+    *sliders, table = calculator.children
+    assert [type(part) for part in sliders] == [ipywidgets.SelectionSlider] * 3
+    assert isinstance(table, ipywidgets.HTML)
+    return sliders, table
+
+
+def rows_of(html):
+    """List the cells of each row of an HTML table, as texts."""
+    rows = re.findall(r"<tr>(.*?)</tr>", html, flags=re.DOTALL)
+    return [[cell.strip() for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in rows]
+
+
+def counted(block, width, channels, side):
+    """Build the unit and sum its convolutions: weights, multiply-adds, values put out."""
+    inputs = keras.Input((side, side, channels))
+    model = keras.Model(inputs, blocks.unit(inputs, blocks.Unit("u", width, block=block, shortcut="B")))
+    convolutions = [row for row in accounting.account(model).layers if row.kind == "Conv2D"]
+    values = sum(row.output_shape[0] * row.output_shape[1] * row.output_shape[2] for row in convolutions)
+    weights = sum(row.count.parameters for row in convolutions)
+    return weights, sum(row.count.multiply_adds for row in convolutions), values
+
+
+@pytest.mark.parametrize(("outer", "inner", "side"), [(256, 64, 56), (64, 16, 28), (8, 2, 7)])
+def test_the_table_holds_what_built_units_hold(outer, inner, side):
+    header, *rows = rows_of(widgets.bottleneck_table(outer, inner, side))
+    units = [("basic", outer, outer), ("bottleneck", inner, outer), ("basic", inner, inner)]
+    assert header == HEADER
+    for row, (block, width, channels) in zip(rows, units, strict=True):
+        weights, multiply_adds, values = counted(block, width, channels, side)
+        each = f"{multiply_adds / values:,.0f}"
+        assert row[1:] == [f"{weights:,}", f"{multiply_adds:,}", f"{values:,}", each]
+
+
+def test_the_table_of_the_paper():
+    rows = rows_of(widgets.bottleneck_table())[1:]
+    assert [row[0] for row in rows] == ["two 3x3, 256 channels", "bottleneck 256-64-64-256", "two 3x3, 64 channels"]
+    assert [row[1] for row in rows] == ["1,179,648", "69,632", "73,728"]
+    assert [row[3] for row in rows] == ["1,605,632", "1,204,224", "401,408"]
+
+
+def test_costs_follow_the_channels_from_layer_to_layer():
+    assert bottleneck.branch_costs(5, [(1, 2), (3, 3), (1, 4)], 10) == (10 + 54 + 12, 7600, 900)
+    assert bottleneck.branch_costs(5, [], 10) == (0, 0, 0)
+    inputs = keras.Input((6, 6, 3))
+    x = layers.Conv2D(7, 3, padding="same", use_bias=False)(layers.Conv2D(4, 5, padding="same", use_bias=False)(inputs))
+    total = accounting.account(keras.Model(inputs, x)).total
+    assert bottleneck.branch_costs(3, [(5, 4), (3, 7)], 6)[:2] == (total.parameters, total.multiply_adds)
+
+
+def test_the_table_as_plain_text():
+    table = widgets.bottleneck_table(tablefmt="github")
+    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
+    assert header == HEADER
+    assert rows == rows_of(widgets.bottleneck_table())[1:]
+
+
+def test_moving_any_slider_changes_the_table():
+    sliders, table = parts(widgets.bottleneck_calculator())
+    seen = {table.value}
+    for slider, value in zip(sliders, (512, 128, 28), strict=True):
+        slider.value = value
+        seen.add(table.value)
+    assert len(seen) == 4
+    assert table.value == widgets.bottleneck_table(512, 128, 28)
+
+
+@pytest.mark.parametrize("values", [(256, 64, 56), (4, 4, 7), (2048, 2048, 112)])
+def test_the_calculator_and_its_twin_show_the_same(values):
+    sliders, table = parts(widgets.bottleneck_calculator(*values))
+    assert tuple(slider.value for slider in sliders) == values
+    assert table.value == widgets.bottleneck_table(*values)
+
+
+def test_out_of_range_is_the_nearest_in_range():
+    sliders, table = parts(widgets.bottleneck_calculator(10**6, 0, 50))
+    assert [slider.value for slider in sliders] == [2048, 4, 56]
+    assert table.value == widgets.bottleneck_table(2048, 4, 56)
+
+
+def test_the_sliders_have_labels_and_steps_that_keys_can_take():
+    sliders, _ = parts(widgets.bottleneck_calculator())
+    assert [slider.description for slider in sliders] == ["outer width", "inner width", "map side"]
+    for slider in sliders:
+        assert slider.tooltip
+        assert not slider.disabled
+        assert slider.readout
+        before = slider.index
+        slider.index += 1  # what an arrow key does
+        assert slider.value == slider.options[before + 1]
+
+
+def test_two_calculators_are_two():
+    first, second = (parts(widgets.bottleneck_calculator()) for _ in range(2))
+    first[0][0].value = 4
+    assert (second[0][0].value, second[1].value) == (256, widgets.bottleneck_table())
