@@ -5,17 +5,22 @@ nothing. One module a lesson.
 """
 
 from .answers import Verdict
+from .bottlenecks import bottleneck_saving, fold_bias, lean_stages, moved_stride
 from .cifar import honest_split, learning_rate, multiply_adds, pad_crop_flip, stage_output
 from .degradation import diagnose, dirac_kernel, pairs_of, plain_depth, plain_parameters
 from .residual import merged_layer, residual_block, residual_of, zero_padded
 
 __all__ = [
     "Verdict",
+    "bottleneck_saving",
     "diagnose",
     "dirac_kernel",
+    "fold_bias",
     "honest_split",
+    "lean_stages",
     "learning_rate",
     "merged_layer",
+    "moved_stride",
     "multiply_adds",
     "pad_crop_flip",
     "pairs_of",

@@ -71,16 +71,17 @@ def answer_of(function, *arguments, case=None):
     return answer
 
 
-def whole_number(function, n):
+def whole_number(function, *arguments):
     """Return the learner's answer as an int; refuse what is no whole number, and what no network could have."""
-    answer = answer_of(function, n)
+    case = f"n = {arguments[0]}" if len(arguments) == 1 else ", ".join(map(str, arguments))
+    answer = answer_of(function, *arguments)
     try:
         refused = isinstance(answer, (bool, np.bool, str, bytes)) or np.ndim(answer) or np.iscomplexobj(answer)
         number = None if refused else int(answer)
     except (TypeError, ValueError, OverflowError):  # a dict, nan, inf
         number = None
     if number is None or number != answer:
-        raise Wrong(f"For n = {n} it should return one whole number. It returned {show(answer)}.")
+        raise Wrong(f"For {case} it should return one whole number. It returned {show(answer)}.")
     if abs(number) > 10**15:
-        raise Wrong(f"For n = {n} it returned a number of more than 15 digits. Did a product or a power slip in?")
+        raise Wrong(f"For {case} it returned a number of more than 15 digits. Did a product or a power slip in?")
     return number
