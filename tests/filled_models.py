@@ -9,13 +9,17 @@ from keras import ops
 
 
 def randomize(model, rng):
-    """Give every weight, biases and statistics included, a value far from trivial; signals keep their size."""
+    """Give every weight, biases and statistics included, a value far from trivial.
+
+    Scales lie below 1, for in a residual net the shortcut adds as much again: signals that grew from unit to unit would
+    drown what is wrong in the later ones.
+    """
     for weight in model.weights:
         value = rng.normal(size=weight.shape).astype("float32")
         if weight.name == "kernel":
             value *= math.sqrt(2 / math.prod(weight.shape[:-1]))
         elif weight.name == "gamma":
-            value = np.exp(0.2 * value)
+            value = 0.7 * np.exp(0.2 * value)
         elif weight.name == "moving_variance":
             value = np.exp(0.5 * value)
         else:
