@@ -1,8 +1,8 @@
 """What differs between TensorFlow and JAX, and nothing else: the only module that imports either.
 
 It loads Keras's backend without its start-up messages, and offers a batch normalization that uses TensorFlow's fused
-kernel, gradients, determinism and a look at the devices. Lesson 01 uses ``gradients``; ``blocks`` builds every batch
-normalization from here.
+kernel, gradients, determinism and a look at the devices. Lesson 01 uses ``gradients``, lesson 05 ``pull_back``;
+``blocks`` builds every batch normalization from here.
 """
 
 import contextlib
@@ -136,14 +136,20 @@ def gradients(model, x, y, loss):
     return float(value), [keras.ops.convert_to_numpy(g) for g in gradient]
 
 
-def _tensorflow_gradients(model, x, y, loss):
+@contextlib.contextmanager
+def _put_back(model):
+    """Give a model back the moving statistics, and the state of dropout, that it had before."""
     before = [v.numpy() for v in model.non_trainable_variables]
     try:
-        with tf.GradientTape() as tape:
-            value = tf.reduce_mean(loss(y, model(x, training=True)))
+        yield
     finally:
         for variable, saved in zip(model.non_trainable_variables, before, strict=True):
             variable.assign(saved)
+
+
+def _tensorflow_gradients(model, x, y, loss):
+    with _put_back(model), tf.GradientTape() as tape:
+        value = tf.reduce_mean(loss(y, model(x, training=True)))
     weights = [v.value for v in model.trainable_variables]
     return value, tape.gradient(value, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
@@ -156,6 +162,35 @@ def _jax_gradients(model, x, y, loss):
         return keras.ops.mean(loss(y, outputs))
 
     return jax.value_and_grad(value)([v.value for v in model.trainable_variables])
+
+
+def pull_back(model, x, upstream):
+    """Return ``upstream`` times the Jacobian of the model's output by its input, in training mode, as an array.
+
+    If ``upstream`` is the gradient of a loss by the output, this is its gradient by the input. The model is left as it
+    was, moving statistics included.
+
+    Args:
+        model: a built keras.Model of one input and one output.
+        x: its input, (B, ...).
+        upstream: an array in the shape of its output.
+    """
+    x, upstream = keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(upstream)
+    pulled = (_tensorflow_pull_back if BACKEND == "tensorflow" else _jax_pull_back)(model, x, upstream)
+    return keras.ops.convert_to_numpy(pulled)
+
+
+def _tensorflow_pull_back(model, x, upstream):
+    with _put_back(model), tf.GradientTape() as tape:
+        tape.watch(x)
+        output = model(x, training=True)
+    return tape.gradient(output, x, output_gradients=upstream)
+
+
+def _jax_pull_back(model, x, upstream):
+    weights, state = ([v.value for v in some] for some in (model.trainable_variables, model.non_trainable_variables))
+    _, pull = jax.vjp(lambda inputs: model.stateless_call(weights, state, inputs, training=True)[0], x)
+    return pull(upstream)[0]
 
 
 def make_deterministic():

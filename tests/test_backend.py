@@ -116,6 +116,39 @@ def test_a_weight_that_the_loss_does_not_see_has_gradient_zero(rng):
     assert [g.shape for g in gradient] == [v.shape for v in model.trainable_variables]
 
 
+def test_a_pulled_back_gradient_is_that_of_finite_differences(rng, batch):
+    model, x = small_model(), batch[0]
+    upstream = rng.normal(size=model(x).shape).astype("float32")
+    pulled = backend.pull_back(model, x, upstream)
+    assert pulled.shape == x.shape
+    slopes, differences = [], []
+    for _ in range(6):
+        direction = rng.choice([-1.0, 1.0], size=x.shape).astype("float32") / np.sqrt(x.size)
+        outputs = [as_numpy(model(x + sign * 0.01 * direction, training=True)) for sign in (1, -1)]
+        differences.append(np.vdot(upstream, outputs[0] - outputs[1]) / 0.02)
+        slopes.append(np.vdot(pulled, direction))
+    np.testing.assert_allclose(slopes, differences, rtol=0.02, atol=0.02)
+    with pytest.raises(AssertionError):  # negative control
+        np.testing.assert_allclose(np.multiply(slopes, 1.2), differences, rtol=0.02, atol=0.02)
+
+
+def test_through_a_linear_layer_a_gradient_is_pulled_back_by_its_transpose(rng):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, layers.Dense(2)(inputs))
+    x, upstream = rng.normal(size=(4, 3)).astype("float32"), rng.normal(size=(4, 2)).astype("float32")
+    pulled = backend.pull_back(model, x, upstream)
+    np.testing.assert_allclose(pulled, upstream @ as_numpy(model.layers[-1].kernel).T, rtol=1e-5)
+
+
+def test_pulling_back_leaves_the_model_as_it_was(batch):
+    model, x = small_model(dropout=0.5), batch[0]
+    before = values(model.variables)
+    upstream = np.ones(model(x).shape, "float32")
+    np.testing.assert_array_equal(backend.pull_back(model, x, upstream), backend.pull_back(model, x, upstream))
+    for found, kept in zip(values(model.variables), before, strict=True):
+        np.testing.assert_array_equal(found, kept)
+
+
 # Devices, versions, start-up
 
 
