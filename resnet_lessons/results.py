@@ -16,6 +16,7 @@ from types import MappingProxyType
 from resnet_lessons.specs import Spec
 
 HE_2015 = "He et al. 2015, Table 6"
+HE_2016_SHORTCUTS = "He et al. 2016, Table 1"
 HE_2016_ORDERS = "He et al. 2016, Table 2"
 HE_2016_DEPTHS = "He et al. 2016, Table 3"
 KERAS_EXAMPLE = "Keras example cifar10_resnet.py, its table"
@@ -68,6 +69,10 @@ PUBLISHED = (
     _he2016(Spec("v2", 110, block="basic"), 6.37),
     _he2016(Spec("v2", 164), 5.46),
     _he2016(Spec("v2", 1001), 4.92),
+    _he2016(Spec("v1", 110, skip="constant-scaling"), 12.35, HE_2016_SHORTCUTS),  # both terms halved
+    _he2016(Spec("v1", 110, skip="exclusive-gating"), 8.70, HE_2016_SHORTCUTS),  # gates' bias -6, as in blocks
+    _he2016(Spec("v1", 110, skip="shortcut-gating"), 6.91, HE_2016_SHORTCUTS),  # the same
+    _he2016(Spec("v1", 110, skip="conv"), 12.22, HE_2016_SHORTCUTS),  # the dropout shortcut's row says "fail"
     Published(Spec("v2", 1001), 4.89, "He et al. 2016, Table 4", spread=0.14, statistic="mean of 5 runs"),
     _he2016(Spec("v1", 110, order="bn-after-add"), 8.17, HE_2016_ORDERS),
     _he2016(Spec("v1", 110, order="relu-before-add"), 7.84, HE_2016_ORDERS),

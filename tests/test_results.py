@@ -37,6 +37,13 @@ def test_the_other_tables_are_there():
     assert {name: e for (source, name), e in by_name.items() if source == results.HE_2016_DEPTHS} == depths
     orders = [error for (source, _), error in by_name.items() if source == results.HE_2016_ORDERS]
     assert orders == [8.17, 7.84, 6.71, 6.50, 6.14, 5.91]
+    shortcuts = {name: error for (source, name), error in by_name.items() if source == results.HE_2016_SHORTCUTS}
+    assert shortcuts == {
+        "v1-110-constant-scaling": 12.35,
+        "v1-110-exclusive-gating": 8.70,
+        "v1-110-shortcut-gating": 6.91,
+        "v1-110-conv": 12.22,
+    }
     example = {name: round(100 - e, 2) for (source, name), e in by_name.items() if source == results.KERAS_EXAMPLE}
     assert example["v1-20-keras-example"] == 92.16
     assert example["v2-110-keras-example"] == 93.15
@@ -45,7 +52,7 @@ def test_the_other_tables_are_there():
 def test_no_figure_stands_twice_and_each_is_an_error_in_percent():
     keys = [(record.network, record.source) for record in results.PUBLISHED]
     assert len(keys) == len(set(keys))
-    assert all(4 < record.error < 9 for record in results.PUBLISHED)
+    assert all(4 < record.error < 13 for record in results.PUBLISHED)
 
 
 def test_a_figure_is_found_by_its_exact_network():
