@@ -8,14 +8,17 @@ from .answers import Verdict
 from .bottlenecks import bottleneck_saving, fold_bias, lean_stages, moved_stride
 from .cifar import honest_split, learning_rate, multiply_adds, pad_crop_flip, stage_output
 from .degradation import diagnose, dirac_kernel, pairs_of, plain_depth, plain_parameters
+from .identity import bottleneck_parameters, gate_bias, passed_share, preactivated
 from .residual import merged_layer, residual_block, residual_of, zero_padded
 
 __all__ = [
     "Verdict",
+    "bottleneck_parameters",
     "bottleneck_saving",
     "diagnose",
     "dirac_kernel",
     "fold_bias",
+    "gate_bias",
     "honest_split",
     "lean_stages",
     "learning_rate",
@@ -24,8 +27,10 @@ __all__ = [
     "multiply_adds",
     "pad_crop_flip",
     "pairs_of",
+    "passed_share",
     "plain_depth",
     "plain_parameters",
+    "preactivated",
     "residual_block",
     "residual_of",
     "stage_output",
