@@ -4,6 +4,7 @@ from .counts import number_grid, stacked_bars
 from .curves import error_curves, layer_profile, learning_rates
 from .diagrams import chain_diagram, unit_diagram
 from .figures import COLOURS, DASHES, MARKERS, figure, line, png, show
+from .losses import loss_curves
 from .networks import network_diagram, network_in_words
 from .pictures import images
 
@@ -18,6 +19,7 @@ __all__ = [
     "layer_profile",
     "learning_rates",
     "line",
+    "loss_curves",
     "network_diagram",
     "network_in_words",
     "number_grid",
