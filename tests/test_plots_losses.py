@@ -30,7 +30,7 @@ def test_a_point_is_the_mean_of_the_updates_up_to_it(ax):
     assert x.tolist() == list(range(4, 21))
     np.testing.assert_allclose(y, [losses[end - 4 : end].mean() for end in x], rtol=1e-5)
     np.testing.assert_allclose(lines(ax)["b"].get_ydata(), y + 1, rtol=1e-5)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b", "guessing"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("update", "training loss")
 
 
@@ -43,9 +43,13 @@ def test_a_run_shorter_than_the_window_is_one_point(ax, steps):
 
 def test_guessing_stands_at_the_loss_of_equal_probabilities(ax):
     plots.loss_curves(ax, [("a", run(np.ones(20)))], classes=10)
-    [guess] = [line for line in ax.get_lines() if line.get_label().startswith("_")]
-    assert guess.get_ydata()[0] == pytest.approx(-np.log(0.1))
-    assert [text.get_text().strip() for text in ax.texts] == ["guessing"]
+    assert lines(ax)["guessing"].get_ydata()[0] == pytest.approx(-np.log(0.1))
+
+
+def test_the_legend_stands_beside_the_lines(ax):
+    plots.loss_curves(ax, [("a", run(np.ones(20)))])
+    ax.figure.canvas.draw()
+    assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1
 
 
 def test_a_seventh_run_is_refused(ax):

@@ -23,9 +23,7 @@ def loss_curves(ax, runs, window=10, classes=10):
         span = min(window, len(run.step_loss))
         smooth = np.convolve(run.step_loss, np.full(span, 1 / span), "valid")
         line(ax, number, np.arange(span, len(run.step_loss) + 1), smooth, label)
-    ax.axhline(math.log(classes), color="#888888", linewidth=0.8)
-    words = {"color": "#555555", "fontsize": 8, "ha": "left", "va": "center"}
-    ax.annotate(" guessing", (1, math.log(classes)), xycoords=("axes fraction", "data"), annotation_clip=False, **words)
+    ax.axhline(math.log(classes), color="#888888", linewidth=0.8, label="guessing")
     ax.set(xlabel="update", ylabel="training loss")
-    ax.legend(fontsize=8, loc="lower left")
+    ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))  # beside the lines
     return ax
