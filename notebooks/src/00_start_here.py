@@ -82,18 +82,23 @@ assert all(first > 0 and update > 0 for first, update in timing.values())
 #   `RESNET_LESSONS_MODE=full` before you start JupyterLab.
 
 # %% tags=["nbval-ignore-output"]
+import numpy as np
 from resnet_lessons import recipes
 
-pairs_of_nets = {"01": 3}  # how often a lesson trains a net of 20 layers and one of 56
-for lesson, pairs in pairs_of_nets.items():
+nets_trained = {"01": (3, 3), "02": (2, 2), "03": (4, 0), "05": (12, 0)}  # of 20 and 56 layers, or what costs as much
+for lesson, nets in nets_trained.items():
+    minutes = {}
     for mode in recipes.MODES:
         recipe = recipes.for_lesson(mode)
         work = recipe.steps * recipe.batch_size / 64  # in batches of 64, which we have timed
-        seconds = pairs * sum(first + work * update for first, update in timing.values())
-        print(f"lesson {lesson}, {mode} mode: about {seconds / 60:.1f} minutes of training")
-        assert seconds > 0
+        seconds = [first + work * update for first, update in (timing[20], timing[56])]
+        minutes[mode] = np.dot(nets, seconds) / 60
+        assert minutes[mode] > 0
+    print(f"lesson {lesson}: about {minutes['fast']:.1f} minutes of training, in full mode {minutes['full']:.0f}")
 
 # %% [markdown]
+# Lesson 04 trains nothing. Lesson 06 trains on MNIST, whose images are smaller: about a minute on two cores.
+#
 # ## The data
 #
 # `data.load` takes CIFAR-10 from `$RESNET_LESSONS_DATA`, from its own cache or from Keras's. It never starts a
@@ -135,7 +140,8 @@ plots.show(fig, "The first forty training images of the data set at hand, in fou
 #
 # - **Predict** before you run. Where a lesson says so, write your guess down. Being wrong is the point.
 # - **Exercises** come with a check. It calls your function and tells you what is wrong with its answer. If you have
-#   not tried yet, it says so, and no error stops the notebook. Hints and solutions are folded away below.
+#   not tried yet, it says so, and no error stops the notebook. Hints, and solutions where you have them, are folded
+#   below.
 # - **Numbers** are *computed* in a cell above, *recorded* from a long run that ships with the package, or *quoted*
 #   from a paper's table. The text says which.
 # - Outputs are stored, so you can read a lesson without running it. What depends on your machine will differ when you
@@ -161,9 +167,14 @@ checks.plain_depth(depth_of_plain_net)
 # |---|---|---|
 # | 00 start here | this page | 10 |
 # | [01 degradation](01_degradation.ipynb) | 20 layers against 56: which learns better, and why? | 40 |
+# | [02 residual blocks](02_residual_blocks.ipynb) | What does a shortcut do, and which explanations hold? | 45 |
+# | [03 ResNet v1 on CIFAR-10](03_resnet_v1.ipynb) | From units to a test error that you may print | 50 |
+# | [04 bottlenecks and the ImageNet family](04_imagenet_family.ipynb) | What does depth cost? Which "ResNet-50"? | 45 |
+# | [05 identity mappings](05_identity_mappings.ipynb) | ResNet v2, and which net a published number belongs to | 60 |
+# | [06 ResNet on MNIST, and a bug zoo](06_mnist_and_bug_zoo.ipynb) | A net to mend and nine bugs to find | 45 |
 #
-# Planned: 02 residual blocks, 03 ResNet v1 on CIFAR-10, 04 bottlenecks and the ImageNet family, 05 identity mappings
-# and ResNet v2, 06 ResNet on MNIST and a bug zoo, 07 inside a ResNet, 08 loss landscapes, 09 training at full length,
-# 10 explorer.
+# Exercises come on top. Planned: 07 inside a ResNet, 08 loss landscapes, 09 training at full length, 10 explorer. What
+# to read beside each lesson is in [a page of its own](../docs/reading.md), the terms in English and Chinese in
+# [a glossary](../docs/glossary.md).
 #
 # Go on with [lesson 01](01_degradation.ipynb).

@@ -613,7 +613,7 @@ plots.show(fig, alt)
 # the two are added.
 #
 # The family `"v1"` of the package is the plain family with these shortcuts. Where the dimensions change, the shortcut
-# takes every second pixel and fills the missing channels with zeros, so it has no parameters. Lesson 02 (planned)
+# takes every second pixel and fills the missing channels with zeros, so it has no parameters. Lesson 02
 # takes it apart.
 
 # %%
