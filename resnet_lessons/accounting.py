@@ -1,13 +1,15 @@
 """Parameters and multiply-adds, twice: from a ``Spec`` by arithmetic, and from a built model layer by layer.
 
 Multiply-adds are those of the convolutions and the classifier for one image, as in He et al. 2015, Table 1. The two
-ways share no code, so that each tests the other. Lessons 00, 01 and 03 use ``count``, lesson 04 ``planned``.
+ways share no code, so that each tests the other. Lessons 00, 01 and 03 use ``count``, lesson 04 ``planned``, 06
+``account``.
 """
 
 import dataclasses
 import math
 
 from resnet_lessons import backend  # noqa: F401 - loads Keras without its start-up messages
+from resnet_lessons.models import Bias
 from resnet_lessons.specs import Spec
 
 import keras
@@ -44,8 +46,8 @@ class LayerCount:
     Args:
         name: the layer's name, such as "stage2_block3_conv1".
         kind: its class, such as "Conv2D".
-        output_shape: of one image, such as (16, 16, 32).
-        count: its ``Count``.
+        output_shape: of one image, such as (16, 16, 32); of a layer that is used several times, at its first use.
+        count: its ``Count``: the parameters once, the multiply-adds as often as the layer is used.
     """
 
     name: str
@@ -70,8 +72,8 @@ def account(model):
     """Read parameters and multiply-adds off a built model, layer by layer.
 
     Args:
-        model: a functional or Sequential keras.Model that uses each layer once and whose layers' output shapes are
-            known but for the batch, such as ``models.build`` gives.
+        model: a functional or Sequential keras.Model whose layers' output shapes are known but for the batch, such as
+            ``models.build`` gives. A layer may be used several times.
 
     Returns:
         An ``Account``; exact, on any backend.
@@ -82,7 +84,7 @@ def account(model):
     """
     if not isinstance(model, keras.Model) or not model.built:
         raise ValueError(f"account takes a built keras.Model. Received: {model!r}. Call it on a batch first.")
-    return Account(tuple(_layer_count(layer) for layer in model.layers))
+    return Account(tuple(_layer_count(layer, _output_shapes(layer, model)) for layer in model.layers))
 
 
 def planned(build, *arguments, **keywords):
@@ -105,28 +107,23 @@ def planned(build, *arguments, **keywords):
         return account(build(*arguments, **keywords))
 
 
-def _layer_count(layer):
-    shape = _output_shape(layer)
-    return LayerCount(
-        name=layer.name,
-        kind=type(layer).__name__,
-        output_shape=shape,
-        count=Count(_size(layer.weights) - _statistics(layer), _statistics(layer), _multiply_adds(layer, shape)),
-    )
+def _layer_count(layer, shapes):
+    parameters, statistics = _size(layer.weights) - _statistics(layer), _statistics(layer)
+    multiply_adds = sum(_multiply_adds(layer, shape) for shape in shapes)
+    return LayerCount(layer.name, type(layer).__name__, shapes[0], Count(parameters, statistics, multiply_adds))
 
 
-def _output_shape(layer):
-    """Return the shape for one image; refuse a layer that stands in no graph or whose size is not known."""
-    try:
-        shape = tuple(layer.output.shape[1:])
-    except (AttributeError, ValueError):
-        shape = (None,)
-    if None in shape:
+def _output_shapes(layer, model):
+    """Return the shape for one image, use by use; refuse a layer that has no place in a graph or no known size."""
+    depths = getattr(getattr(model, "_functional", model), "_nodes_by_depth", {})  # Keras tells uses apart nowhere else
+    uses = [node for nodes in depths.values() for node in nodes if node.operation is layer]
+    shapes = [tuple(node.output_tensors[0].shape[1:]) for node in uses]
+    if not shapes or any(None in shape for shape in shapes):
         raise ValueError(
             "account needs a functional or Sequential model whose layers' output shapes are known. "
             f"Received {layer.name!r}, a layer without. Build such a model, and give keras.Input the full image shape."
         )
-    return shape
+    return shapes
 
 
 def _size(variables):
@@ -142,7 +139,7 @@ def _multiply_adds(layer, output_shape):
     """Count one multiplication and addition per kernel weight and output position; biases and the rest are free."""
     if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)):
         return math.prod(output_shape[:-1]) * math.prod(layer.kernel.shape)
-    if layer.weights and not isinstance(layer, keras.layers.BatchNormalization):
+    if layer.weights and not isinstance(layer, (keras.layers.BatchNormalization, Bias)):
         raise ValueError(
             f"account counts convolutions, dense layers and batch norm. Received a model with the layer "
             f"{layer.name!r} of class {type(layer).__name__}, whose multiply-adds it does not know."
