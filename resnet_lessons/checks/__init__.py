@@ -9,10 +9,14 @@ from .bottlenecks import bottleneck_saving, fold_bias, lean_stages, moved_stride
 from .cifar import honest_split, learning_rate, multiply_adds, pad_crop_flip, stage_output
 from .degradation import diagnose, dirac_kernel, pairs_of, plain_depth, plain_parameters
 from .identity import bottleneck_parameters, gate_bias, passed_share, preactivated
+from .mnist import accuracy, lowest_loss, tutorial_parameters
 from .residual import merged_layer, residual_block, residual_of, zero_padded
+from .zoo_nets import zoo_norms, zoo_projection, zoo_softmax, zoo_strides
+from .zoo_training import zoo_crops, zoo_order, zoo_rates, zoo_report, zoo_validation
 
 __all__ = [
     "Verdict",
+    "accuracy",
     "bottleneck_parameters",
     "bottleneck_saving",
     "diagnose",
@@ -22,6 +26,7 @@ __all__ = [
     "honest_split",
     "lean_stages",
     "learning_rate",
+    "lowest_loss",
     "merged_layer",
     "moved_stride",
     "multiply_adds",
@@ -34,5 +39,15 @@ __all__ = [
     "residual_block",
     "residual_of",
     "stage_output",
+    "tutorial_parameters",
     "zero_padded",
+    "zoo_crops",
+    "zoo_norms",
+    "zoo_order",
+    "zoo_projection",
+    "zoo_rates",
+    "zoo_report",
+    "zoo_softmax",
+    "zoo_strides",
+    "zoo_validation",
 ]
