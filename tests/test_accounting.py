@@ -238,7 +238,7 @@ def test_rows_of_a_small_model_counted_by_hand():
         (models.resnet_v2, (11,), {"skip": "shortcut-gating"}),
         (models.imagenet, (50,), {"stride_in": "3x3", "input_shape": (32, 32, 3)}),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),  # no address of a function, so the same everywhere
 )
 def test_a_planned_model_counts_as_a_built_one(build, arguments, keywords):
     found = accounting.planned(build, *arguments, **keywords)
