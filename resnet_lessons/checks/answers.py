@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import reprlib
 
 import numpy as np
@@ -75,13 +76,29 @@ def whole_number(function, *arguments):
     """Return the learner's answer as an int; refuse what is no whole number, and what no network could have."""
     case = f"n = {arguments[0]}" if len(arguments) == 1 else ", ".join(map(str, arguments))
     answer = answer_of(function, *arguments)
-    try:
-        refused = isinstance(answer, (bool, np.bool, str, bytes)) or np.ndim(answer) or np.iscomplexobj(answer)
-        number = None if refused else int(answer)
-    except (TypeError, ValueError, OverflowError):  # a dict, nan, inf
-        number = None
+    number = _single(answer, int)
     if number is None or number != answer:
         raise Wrong(f"For {case} it should return one whole number. It returned {show(answer)}.")
     if abs(number) > 10**15:
         raise Wrong(f"For {case} it returned a number of more than 15 digits. Did a product or a power slip in?")
     return number
+
+
+def real_number(answer, wanted="It should return one number"):
+    """Return an answer as a float; refuse what is no single real, finite number, and True and False.
+
+    ``wanted`` says what it should be; what it is follows.
+    """
+    number = _single(answer, float)
+    if number is None or not math.isfinite(number):
+        raise Wrong(f"{wanted}. It returned {show(answer)}.")
+    return number
+
+
+def _single(answer, kind):
+    """Return one real number as ``kind``, int or float; None for all else, and for True and False."""
+    try:
+        refused = isinstance(answer, (bool, np.bool, str, bytes)) or np.ndim(answer) or np.iscomplexobj(answer)
+        return None if refused else kind(answer)
+    except (TypeError, ValueError, OverflowError):  # a dict, rows of unequal lengths, nan or inf as an int
+        return None

@@ -11,7 +11,7 @@ from resnet_lessons import (
 import keras
 import numpy as np
 
-from .answers import Wrong, answer_of, exercise, show, whole_number
+from .answers import Wrong, answer_of, exercise, real_number, show, whole_number
 
 EPSILON = 1e-5  # of our batch norm
 
@@ -23,7 +23,8 @@ def bottleneck_saving(function):
     Both have the same outer width, ``expansion`` times the inner width of the bottleneck.
     """
     for e in (4, 2, 1, 3):
-        answer, right = _number(function, e), 18 * e**2 / (2 * e + 9)
+        answer = real_number(answer_of(function, e), f"For {e} it should return one number")
+        right = 18 * e**2 / (2 * e + 9)
         if math.isclose(answer, right, rel_tol=1e-3):
             continue
         hints = [
@@ -39,19 +40,6 @@ def bottleneck_saving(function):
         hint = heard[0] if heard else "Write both counts in terms of the inner width w, with e * w for the outer width."
         raise Wrong(f"An expansion of {e} gave {answer:.4g}. {hint}")
     return "18 e^2 / (2 e + 9), at any width: 16.94 for the paper's 4, and 1.64 where nothing is narrowed."
-
-
-def _number(function, argument):
-    """Return the learner's answer as a float; refuse what is no single finite number."""
-    answer = answer_of(function, argument)
-    try:
-        refused = isinstance(answer, (bool, np.bool, str, bytes)) or np.ndim(answer) or np.iscomplexobj(answer)
-        number = math.nan if refused else float(answer)
-    except (TypeError, ValueError, OverflowError):  # an object that is no number, a whole number of thousands of digits
-        number = math.nan
-    if not math.isfinite(number):
-        raise Wrong(f"For {argument} it should return one number. It returned {show(answer)}.")
-    return number
 
 
 @exercise

@@ -10,7 +10,7 @@ from resnet_lessons.specs import Spec
 
 import numpy as np
 
-from .answers import Wrong, answer_of, exercise, show, whole_number
+from .answers import Wrong, answer_of, exercise, real_number, show, whole_number
 
 PAD, SIZE = 4, 32  # pixels: of zeros on each side, and of an image
 OFFSETS = 2 * PAD + 1  # places of a window in one direction
@@ -71,7 +71,8 @@ def learning_rate(function):
     """
     for depth in (20, 110, 104, 1202):
         for step in (0, 399, 400, 31_999, 32_000, 47_999, 48_000, 63_999):
-            rate = _number(answer_of(function, step, depth), f"update {step:,} of {depth} layers")
+            case = f"For update {step:,} of {depth} layers"
+            rate = real_number(answer_of(function, step, depth), f"{case} it should return one number")
             right = 0.01 if depth >= 110 and step < 400 else 0.1 / 10 ** (int(step >= 32_000) + int(step >= 48_000))
             if not np.isclose(rate, right, rtol=1e-6):
                 said = f"Update {step:,} of a net of {depth} layers gave {rate:.4g}, not {right:.4g}. "
@@ -242,18 +243,6 @@ def _pair(answer, what, wanted):
     if not whole:
         raise Wrong(f"For {what} it should return two whole numbers, {wanted}. It returned {show(answer)}.")
     return tuple(numbers)
-
-
-def _number(answer, what):
-    """Return the learner's answer as a float."""
-    try:
-        refused = isinstance(answer, (bool, np.bool, str, bytes)) or np.ndim(answer) or np.iscomplexobj(answer)
-        value = None if refused else float(answer)
-    except (TypeError, ValueError, OverflowError):
-        value = None
-    if value is None or not np.isfinite(value):
-        raise Wrong(f"For {what} it should return one number. It returned {show(answer)}.")
-    return value
 
 
 def _split(function, labels, validation, seed):

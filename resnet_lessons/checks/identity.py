@@ -7,21 +7,13 @@ from resnet_lessons.specs import Spec, depth_for
 
 import numpy as np
 
-from .answers import Unattempted, Wrong, answer_of, exercise, show, whole_number
+from .answers import Unattempted, Wrong, answer_of, exercise, real_number, show, whole_number
 
 
-def _real_number(function, *arguments):
-    """Return the learner's answer as a float; refuse what is no finite real number."""
-    answer = answer_of(function, *arguments)
-    try:
-        refused = isinstance(answer, (bool, np.bool, str, bytes)) or np.ndim(answer) or np.iscomplexobj(answer)
-        number = math.nan if refused else float(answer)
-    except (TypeError, ValueError, OverflowError):  # a dict, an int of thousands of digits
-        number = math.nan
-    if not math.isfinite(number):
-        given = ", ".join(map(str, arguments))
-        raise Wrong(f"For {given} it should return one finite number. It returned {show(answer)}.")
-    return number
+def _number(function, *arguments):
+    """Return the learner's answer as a float."""
+    case = "For " + ", ".join(map(str, arguments))
+    return real_number(answer_of(function, *arguments), f"{case} it should return one finite number")
 
 
 def _sigmoid(bias):
@@ -39,7 +31,7 @@ def passed_share(function):
     Each shortcut multiplies by 1 - sigmoid(bias): He et al. 2016, Sec. 3.1.
     """
     for bias, units in ((-3.0, 9), (0.0, 2), (-6.0, 54), (1.5, 4)):
-        answer, gate = _real_number(function, bias, units), _sigmoid(bias)
+        answer, gate = _number(function, bias, units), _sigmoid(bias)
         right = (1 - gate) ** units
         if _near(answer, right):
             continue
@@ -61,7 +53,7 @@ def passed_share(function):
 def gate_bias(function):
     """Check ``function(units, share)``: the gates' bias at which that share passes so many gated shortcuts."""
     for units, share in ((54, 0.5), (1, 0.5), (9, 0.9), (333, 0.25)):
-        answer = _real_number(function, units, share)
+        answer = _number(function, units, share)
         passed = _passed(answer, units)
         if math.isclose(passed, share, abs_tol=2e-3):  # a search by steps is an answer too
             continue

@@ -6,19 +6,7 @@ from resnet_lessons import accounting, models
 
 import numpy as np
 
-from .answers import Unattempted, Wrong, answer_of, exercise, show, whole_number
-
-
-def real_number(answer, wanted):
-    """Return a real, finite number as a float; refuse all else, and True and False."""
-    try:
-        refused = isinstance(answer, (bool, np.bool, str, bytes)) or np.ndim(answer) or np.iscomplexobj(answer)
-        number = None if refused else float(answer)
-    except (TypeError, ValueError, OverflowError):  # a dict, rows of unequal lengths, a number too large for a float
-        number = None
-    if number is None or not math.isfinite(number):
-        raise Wrong(f"{wanted}. It returned {show(answer)}.")
-    return number
+from .answers import Unattempted, Wrong, answer_of, exercise, real_number, whole_number
 
 
 @exercise
