@@ -6,7 +6,7 @@ from resnet_lessons import accounting, models
 
 import numpy as np
 
-from .answers import Unattempted, Wrong, answer_of, exercise, real_number, whole_number
+from .answers import Wrong, answer_of, exercise, real_number, whole_number
 
 
 @exercise
@@ -63,10 +63,7 @@ def accuracy(function):
     for count, classes in ((40, 10), (7, 3)):
         labels = rng.integers(classes, size=count)
         outputs = rng.normal(size=(count, classes)) + 2 * np.eye(classes)[labels]
-        try:
-            answer = answer_of(function, labels.copy(), outputs.copy())
-        except Unattempted:
-            raise Unattempted(f"{count} labels and outputs") from None
+        answer = answer_of(function, labels.copy(), outputs.copy(), case=f"{count} labels and outputs")
         answer = real_number(answer, "It should return one number between 0 and 1")
         right = float((outputs.argmax(axis=1) == labels).mean())
         if math.isclose(answer, right, abs_tol=1e-6):
