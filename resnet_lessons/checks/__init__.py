@@ -1,7 +1,7 @@
 """Exercises: each check takes the learner's own function, calls it, and names the misconception when it is wrong.
 
 A check never looks at the source text or at names, only at what comes back. Before an attempt it says so and raises
-nothing. One module a lesson.
+nothing. One module a lesson, and three for lesson 06: its MNIST net, and the zoo's networks and training.
 """
 
 from .answers import Verdict
