@@ -102,3 +102,18 @@ def _single(answer, kind):
         return None if refused else kind(answer)
     except (TypeError, ValueError, OverflowError):  # a dict, rows of unequal lengths, nan or inf as an int
         return None
+
+
+def array_answer(answer, wanted, shape=None):
+    """Return an answer as a float64 array; refuse what holds no real numbers, and another shape if one is given.
+
+    ``wanted`` says what it should be; what it is follows. True and False are taken for 1 and 0, nan and infinity for
+    numbers.
+    """
+    try:
+        array = np.asarray(answer).astype("float64", casting="same_kind")
+    except (TypeError, ValueError):  # texts, complex numbers, rows of unequal lengths
+        array = None
+    if array is None or shape not in (None, array.shape):
+        raise Wrong(f"{wanted}. It returned {show(answer)}.")
+    return array

@@ -11,7 +11,7 @@ from resnet_lessons import (
 import keras
 import numpy as np
 
-from .answers import Wrong, answer_of, exercise, real_number, show, whole_number
+from .answers import Wrong, answer_of, array_answer, exercise, real_number, show, whole_number
 
 EPSILON = 1e-5  # of our batch norm
 
@@ -70,16 +70,9 @@ def normalized(x, gamma, beta, mean, variance, epsilon):
 
 
 def _statistics(answer, channels):
-    """Return the learner's four arrays as float64 (C,) each; refuse other forms."""
-    try:
-        arrays = (
-            [np.asarray(part).astype("float64", casting="same_kind") for part in answer] if len(answer) == 4 else []
-        )
-    except (TypeError, ValueError):  # no sequence, texts, complex numbers, rows of unequal lengths
-        arrays = []
-    if [array.shape for array in arrays] != [(channels,)] * 4:
-        wanted = f"four arrays of shape ({channels},): gamma, beta, mean, variance"
-        raise Wrong(f"It should return {wanted}. It returned {show(answer)}.")
+    """Return the learner's four arrays as float64 (4, C); refuse other forms."""
+    wanted = f"It should return four arrays of shape ({channels},): gamma, beta, mean, variance"
+    arrays = array_answer(answer, wanted, (4, channels))
     if not np.isfinite(arrays).all() or (arrays[3] <= -EPSILON).any():
         raise Wrong("All four must be finite, and no variance may be negative.")
     return arrays

@@ -10,7 +10,7 @@ from resnet_lessons.specs import Spec
 
 import numpy as np
 
-from .answers import Wrong, answer_of, exercise, real_number, show, whole_number
+from .answers import Wrong, answer_of, array_answer, exercise, real_number, show, whole_number
 
 PAD, SIZE = 4, 32  # pixels: of zeros on each side, and of an image
 OFFSETS = 2 * PAD + 1  # places of a window in one direction
@@ -155,13 +155,8 @@ def _pictures(function, images, rng):
     answer = answer_of(function, given, rng, case=f"{len(images):,} images and a generator")
     if not np.array_equal(given, images):
         raise Wrong("It changed the images that it was given: the next epoch would start from those. Make a new array.")
-    try:
-        pictures = np.asarray(answer)
-        numbers = pictures.dtype.kind in "uif"
-    except (TypeError, ValueError):
-        numbers = False
-    if not numbers:
-        raise Wrong(f"It should return an array of images. It returned {show(answer)}.")
+    array_answer(answer, "It should return an array of images")
+    pictures = np.asarray(answer)  # in the dtype that it has
     if pictures.shape != images.shape:
         raise Wrong(f"Images of shape {images.shape} should keep it. They came back as {pictures.shape}.")
     if pictures.dtype != np.uint8:

@@ -5,7 +5,7 @@ from resnet_lessons.specs import Spec
 
 import numpy as np
 
-from .answers import Wrong, answer_of, exercise, show, whole_number
+from .answers import Wrong, answer_of, array_answer, exercise, show, whole_number
 
 
 @exercise
@@ -89,11 +89,7 @@ def dirac_kernel(function):
 
 def _kernel(function, channels):
     """Return the learner's kernel as float64 (3, 3, in, out); refuse other shapes and what are no numbers."""
-    answer = answer_of(function, channels)
-    try:
-        kernel = np.asarray(answer).astype("float64", casting="same_kind")
-    except (TypeError, ValueError):  # texts, complex numbers, rows of unequal lengths
-        raise Wrong(f"It should return an array of real numbers. It returned {show(answer)}.") from None
+    kernel = array_answer(answer_of(function, channels), "It should return an array of real numbers")
     wanted = (3, 3, channels, channels)
     if kernel.shape == (channels, channels, 3, 3) and channels != 3:
         raise Wrong(f"Keras keeps kernels as (height, width, in, out): {wanted}. Yours is {kernel.shape}.")

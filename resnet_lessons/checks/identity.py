@@ -7,7 +7,7 @@ from resnet_lessons.specs import Spec, depth_for
 
 import numpy as np
 
-from .answers import Wrong, answer_of, exercise, real_number, show, whole_number
+from .answers import Wrong, answer_of, array_answer, exercise, real_number, whole_number
 
 
 def _number(function, *arguments):
@@ -83,7 +83,8 @@ def preactivated(function):
     """
     for seed in (0, 1):
         x, parts = _unit_parts(seed)
-        output = _unit_output(function, x, parts)
+        answer = answer_of(function, x.copy(), *parts, case=f"an x of shape {x.shape}")
+        output = array_answer(answer, f"It should return real numbers in the shape of x, {x.shape}", x.shape)
         if np.allclose(output, x + _branch_full(x, *parts), rtol=1e-4, atol=1e-4):
             continue
         wrongs = {text: make(x, *parts) for make, text in _OTHER_UNITS}
@@ -106,18 +107,6 @@ def _unit_parts(seed):
         return lambda a: np.asarray(a, "float64") @ kernel
 
     return x, (norm(), conv(), norm(), conv())
-
-
-def _unit_output(function, x, parts):
-    """Return the learner's output as float64 in the shape of x; refuse others."""
-    answer = answer_of(function, x.copy(), *parts, case=f"an x of shape {x.shape}")
-    try:
-        output = np.asarray(answer).astype("float64", casting="same_kind")
-    except (TypeError, ValueError):  # texts, complex numbers, rows of unequal lengths
-        output = np.zeros(0)
-    if output.shape != x.shape:
-        raise Wrong(f"It should return real numbers in the shape of x, {x.shape}. It returned {show(answer)}.")
-    return output
 
 
 def _relu(x):

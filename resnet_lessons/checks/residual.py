@@ -5,7 +5,7 @@ from resnet_lessons import backend  # noqa: F401 - loads Keras without its start
 import keras
 import numpy as np
 
-from .answers import Wrong, answer_of, exercise, show
+from .answers import Wrong, answer_of, array_answer, exercise, show
 
 
 @exercise
@@ -201,11 +201,8 @@ def _run(model, x):
 
 
 def _array(answer, shape, what):
-    """Return the learner's answer as float64; refuse what is no array of numbers of that shape."""
-    try:
-        array = np.asarray(answer).astype("float64", casting="same_kind")
-    except (TypeError, ValueError):
-        raise Wrong(f"{what} should be an array of real numbers. Received {show(answer)}.") from None
+    """Return the learner's answer as float64 of that shape; say which shape another one has."""
+    array = array_answer(answer, f"{what} should be an array of real numbers")
     if array.shape != shape:
         raise Wrong(f"{what} should have the shape {shape}. Received {array.shape}.")
     return array
