@@ -121,6 +121,45 @@ def test_the_line_of_guessing_is_named_where_it_is_seen(ax):
     assert ax.transData.transform((0, 90))[1] == pytest.approx((box.y0 + box.y1) / 2, abs=3)
 
 
+def losing(losses):
+    return types.SimpleNamespace(step_loss=np.array(losses, "float32"))
+
+
+def test_a_point_of_the_losses_is_the_mean_of_the_updates_up_to_it(ax):
+    losses = 2 + np.sin(np.arange(20))
+    assert plots.loss_curves(ax, [("a", losing(losses)), ("b", losing(losses + 1))], window=4) is ax
+    drawn(ax)
+    x, y = curves(ax)["a"].get_data()
+    assert x.tolist() == list(range(4, 21))
+    np.testing.assert_allclose(y, [losses[end - 4 : end].mean() for end in x], rtol=1e-5)
+    np.testing.assert_allclose(curves(ax)["b"].get_ydata(), y + 1, rtol=1e-5)
+    assert legend_of(ax) == ["a", "b", "guessing"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("update", "training loss")
+
+
+@pytest.mark.parametrize("steps", [1, 3, 10])
+def test_the_losses_of_a_run_shorter_than_the_window_are_one_point(ax, steps):
+    plots.loss_curves(ax, [("a", losing(np.arange(steps)))], window=10)
+    x, y = curves(ax)["a"].get_data()
+    assert (x.tolist(), y.tolist()) == ([steps], [pytest.approx((steps - 1) / 2)])
+
+
+def test_guessing_stands_at_the_loss_of_equal_probabilities(ax):
+    plots.loss_curves(ax, [("a", losing(np.ones(20)))], classes=10)
+    assert curves(ax)["guessing"].get_ydata()[0] == pytest.approx(-np.log(0.1))
+
+
+def test_the_legend_of_the_losses_stands_beside_them(ax):
+    plots.loss_curves(ax, [("a", losing(np.ones(20)))])
+    drawn(ax)
+    assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1
+
+
+def test_a_seventh_run_is_refused(ax):
+    with pytest.raises(ValueError, match="6 lines apart"):
+        plots.loss_curves(ax, [(str(number), losing(np.ones(20))) for number in range(7)])
+
+
 def test_layer_profiles_of_different_depths_share_one_axis(ax):
     assert plots.layer_profile(ax, [("a", np.ones(3)), ("b", np.full(55, 1e-3))], "norm") is drawn(ax)
     assert legend_of(ax) == ["a", "b"]

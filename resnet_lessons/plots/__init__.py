@@ -1,10 +1,9 @@
 """Figures of the lessons: arrays in, matplotlib Axes out, and ``show`` to put a figure into a notebook."""
 
 from .counts import number_grid, stacked_bars
-from .curves import error_curves, layer_profile, learning_rates
+from .curves import error_curves, layer_profile, learning_rates, loss_curves
 from .diagrams import chain_diagram, unit_diagram
 from .figures import COLOURS, DASHES, MARKERS, figure, line, png, show
-from .losses import loss_curves
 from .networks import network_diagram, network_in_words
 from .pictures import images
 

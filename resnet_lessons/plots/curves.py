@@ -1,4 +1,6 @@
-"""Curves: learning rates, errors while training, one value a layer."""
+"""Curves: learning rates, errors and losses while training, one value a layer."""
+
+import math
 
 import numpy as np
 
@@ -37,9 +39,8 @@ def error_curves(ax, runs, window=10):
         ``ax``.
     """
     for number, (label, run) in enumerate(runs):
-        span = min(window, len(run.step_error))
-        smooth = np.convolve(run.step_error, np.full(span, 1 / span), "valid")
-        line(ax, number, np.arange(span, len(run.step_error) + 1), 100 * smooth, f"{label}, training")
+        steps, smooth = _running_mean(run.step_error, window)
+        line(ax, number, steps, 100 * smooth, f"{label}, training")
         validated = [epoch for epoch in run.epochs if "val_error" in epoch]
         if validated:
             steps, errors = zip(*((epoch["step"], 100 * epoch["val_error"]) for epoch in validated), strict=True)
@@ -52,6 +53,32 @@ def error_curves(ax, runs, window=10):
         fontsize=8, frameon=False, ncol=2, loc="upper center", bbox_to_anchor=(0.5, -0.18)
     )  # below, off the lines
     return ax
+
+
+def loss_curves(ax, runs, window=10, classes=10):
+    """Draw each run's training loss, smoothed, and the loss of guessing.
+
+    Args:
+        ax: where to draw.
+        runs: at most six (label, run) pairs; a run has ``step_loss`` (steps,), as ``training.Run`` has.
+        window: updates that one point averages over, the last of them its place.
+        classes: that the guess is among; its loss is their number's natural logarithm.
+
+    Returns:
+        ``ax``.
+    """
+    for number, (label, run) in enumerate(runs):
+        line(ax, number, *_running_mean(run.step_loss, window), label)
+    ax.axhline(math.log(classes), color="#888888", linewidth=0.8, label="guessing")
+    ax.set(xlabel="update", ylabel="training loss")
+    ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))  # beside the lines
+    return ax
+
+
+def _running_mean(values, window):
+    """Return the updates (N,) at which a window ends, and the mean over each; a run shorter than it is one window."""
+    span = min(window, len(values))
+    return np.arange(span, len(values) + 1), np.convolve(values, np.full(span, 1 / span), "valid")
 
 
 def layer_profile(ax, profiles, ylabel):
