@@ -7,16 +7,11 @@ from resnet_lessons import accounting, models, plots, recipes, results, widgets
 from resnet_lessons.specs import Spec
 from resnet_lessons.widgets import model_picker
 
+import html_tables
 import ipywidgets
 import pytest
 
 PAPERS = [Spec("v1", depth) for depth in (20, 32, 44, 56, 110, 1202)]
-
-
-def cells(html):
-    """List the cells of each row of an HTML table, as texts."""
-    rows = re.findall(r"<tr>(.*?)</tr>", html, flags=re.DOTALL)
-    return [[cell.strip() for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in rows]
 
 
 def control(picker, label):
@@ -34,7 +29,7 @@ def text(picker):
 
 
 def test_the_table_holds_what_is_counted_and_what_is_quoted():
-    header, *rows = cells(widgets.model_table(PAPERS))
+    header, *rows = html_tables.rows(widgets.model_table(PAPERS))
     assert header[-1] == "quoted: test error on CIFAR-10"
     assert [row[:3] for row in rows] == [[spec.name, str(spec.n), str(spec.depth)] for spec in PAPERS]
     counts = [accounting.count(spec) for spec in PAPERS]
@@ -46,7 +41,7 @@ def test_the_table_holds_what_is_counted_and_what_is_quoted():
 
 
 def test_what_is_counted_is_what_is_built():
-    [_, row] = cells(widgets.model_table([Spec("v2", 29)]))
+    [_, row] = html_tables.rows(widgets.model_table([Spec("v2", 29)]))
     assert row[3] == f"{accounting.account(models.resnet_v2(29)).total.parameters:,}"
 
 
@@ -73,7 +68,7 @@ def test_a_network_with_two_figures_has_both():
 
 def test_the_time_is_that_of_all_images_at_the_speed_measured():
     table = widgets.time_table([recipes.get("minute"), recipes.get("he2015")], (4.0, 0.5), batch_size=64)
-    header, *rows = cells(table)
+    header, *rows = html_tables.rows(table)
     assert header == ["recipe", "updates", "images an update", "expected time"]
     assert rows[0] == ["minute", "56", "64", "32 s"]  # 4 + 56 * 0.5
     assert rows[1] == ["he2015", "64,000", "128", "17 h 47 min"]  # 4 + 64,000 * 2 * 0.5 = 64,004 s
@@ -128,7 +123,7 @@ def test_a_measurement_that_fails_leaves_a_button_to_press(monkeypatch):
 def test_a_real_measurement():
     picker = widgets.ModelPicker(Spec("v1", 8), recipes=[recipes.get("minute")])
     control(picker, "Time it here").click()
-    _, [name, updates, images, expected] = cells(text(picker))[-2:]
+    _, [name, updates, images, expected] = html_tables.rows(text(picker))[-2:]
     assert (name, updates, images) == ("minute", "56", "64")
     assert re.fullmatch(r"\d+ (s|min)", expected)
 

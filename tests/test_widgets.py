@@ -1,10 +1,9 @@
 """The slider and its twin: what it shows is what ``accounting`` counts, and it can be used without a mouse."""
 
-import re
-
 from resnet_lessons import accounting, widgets
 from resnet_lessons.specs import Spec
 
+import html_tables
 import ipywidgets
 import pytest
 
@@ -19,19 +18,13 @@ def parts(picker):
     return slider, table
 
 
-def cells(html):
-    """List the cells of each row of an HTML table, as texts."""
-    rows = re.findall(r"<tr>(.*?)</tr>", html, flags=re.DOTALL)
-    return [[cell.strip() for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in rows]
-
-
 def row_of(n):
     count = accounting.count(Spec("plain", 6 * n + 2))
     return [str(n), str(6 * n + 2), f"{count.parameters:,}", f"{count.multiply_adds:,}"]
 
 
 def test_the_table_holds_what_accounting_counts():
-    header, *rows = cells(widgets.plain_net_table(NS))
+    header, *rows = html_tables.rows(widgets.plain_net_table(NS))
     assert header == ["n", "layers", "parameters", "multiply-adds per image"]
     assert rows == [row_of(n) for n in NS]
     assert rows[2][2] == "269,722"
@@ -50,7 +43,7 @@ def test_moving_the_slider_changes_the_table():
     seen = []
     for n in NS:
         slider.value = n
-        assert cells(table.value)[1:] == [row_of(n)]
+        assert html_tables.rows(table.value)[1:] == [row_of(n)]
         seen.append(table.value)
     assert len(set(seen)) == len(NS)
 
@@ -65,10 +58,10 @@ def test_the_picker_and_its_twin_show_the_same(n):
 def test_out_of_range_is_the_nearest_in_range(asked, given):
     slider, table = parts(widgets.plain_net_picker(asked))
     assert slider.value == given
-    assert cells(table.value)[1:] == [row_of(given)]
+    assert html_tables.rows(table.value)[1:] == [row_of(given)]
     slider.value = 9
     slider.value = asked
-    assert cells(table.value)[1:] == [row_of(given)]
+    assert html_tables.rows(table.value)[1:] == [row_of(given)]
 
 
 def test_the_slider_has_a_label_a_range_and_steps_of_one():
@@ -84,4 +77,4 @@ def test_the_slider_has_a_label_a_range_and_steps_of_one():
 def test_two_pickers_are_two():
     first, second = (parts(widgets.plain_net_picker()) for _ in range(2))
     first[0].value = 1
-    assert (second[0].value, cells(second[1].value)[1]) == (9, row_of(9))
+    assert (second[0].value, html_tables.rows(second[1].value)[1]) == (9, row_of(9))
