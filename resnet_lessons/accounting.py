@@ -1,8 +1,8 @@
 """Parameters and multiply-adds, twice: from a ``Spec`` by arithmetic, and from a built model layer by layer.
 
 Multiply-adds are those of the convolutions and the classifier for one image, as in He et al. 2015, Table 1. The two
-ways share no code, so that each tests the other. Lessons 00, 01 and 03 use ``count``, lesson 04 ``planned``, 06
-``account``.
+ways share no code, so that each tests the other. Lessons 00, 01 and 03 use ``count``, lesson 04 ``planned`` and, in
+its widget, ``branch_costs``, lesson 06 ``account``.
 """
 
 import dataclasses
@@ -178,6 +178,25 @@ def count(spec):
     pooled = (height // 8) * (width // 8) if spec.style == "keras-example" else 1  # pixels left by its 8x8 pooling
     features = channels * pooled
     return total + Count((features + 1) * spec.num_classes, 0, features * spec.num_classes)
+
+
+def branch_costs(channels, convolutions, side):
+    """Count what a branch of unstrided convolutions costs, without biases and batch norm.
+
+    Args:
+        channels: of the input.
+        convolutions: (kernel size, filters) pairs, first to last.
+        side: height and width of the feature map, pixels.
+
+    Returns:
+        Weights, multiply-adds for one image, and the values that the convolutions put out for one image.
+    """
+    weights = values = 0
+    for kernel, filters in convolutions:
+        weights += kernel**2 * channels * filters
+        values += side**2 * filters
+        channels = filters
+    return weights, side**2 * weights, values
 
 
 def _conv(spec, kernel, channels, filters, area, bias=None):

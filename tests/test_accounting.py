@@ -227,6 +227,18 @@ def test_rows_of_a_small_model_counted_by_hand():
     assert account.total == Count(150 + 216 + 120 + 48 + 24 + 343, 48 + 48, 2880 + 1296 + 192 + 336)
 
 
+# A branch
+
+
+def test_costs_of_a_branch_follow_the_channels_from_layer_to_layer():
+    assert accounting.branch_costs(5, [(1, 2), (3, 3), (1, 4)], 10) == (10 + 54 + 12, 7600, 900)
+    assert accounting.branch_costs(5, [], 10) == (0, 0, 0)
+    inputs = keras.Input((6, 6, 3))
+    x = layers.Conv2D(7, 3, padding="same", use_bias=False)(layers.Conv2D(4, 5, padding="same", use_bias=False)(inputs))
+    total = accounting.account(keras.Model(inputs, x)).total
+    assert accounting.branch_costs(3, [(5, 4), (3, 7)], 6)[:2] == (total.parameters, total.multiply_adds)
+
+
 # Planned only
 
 

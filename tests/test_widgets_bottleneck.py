@@ -1,14 +1,11 @@
 """The bottleneck calculator and its twin: what they show is what built units hold, and no mouse is needed."""
 
-import re
-
 from resnet_lessons import accounting, blocks, widgets
-from resnet_lessons.widgets import bottleneck
 
+import html_tables
 import ipywidgets
 import keras
 import pytest
-from keras import layers
 
 HEADER = ["branch", "weights", "multiply-adds", "values put out", "multiply-adds a value"]
 
@@ -18,12 +15,6 @@ def parts(calculator):
     assert [type(part) for part in sliders] == [ipywidgets.SelectionSlider] * 3
     assert isinstance(table, ipywidgets.HTML)
     return sliders, table
-
-
-def rows_of(html):
-    """List the cells of each row of an HTML table, as texts."""
-    rows = re.findall(r"<tr>(.*?)</tr>", html, flags=re.DOTALL)
-    return [[cell.strip() for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in rows]
 
 
 def counted(block, width, channels, side):
@@ -38,7 +29,7 @@ def counted(block, width, channels, side):
 
 @pytest.mark.parametrize(("outer", "inner", "side"), [(256, 64, 56), (64, 16, 28), (8, 2, 7)])
 def test_the_table_holds_what_built_units_hold(outer, inner, side):
-    header, *rows = rows_of(widgets.bottleneck_table(outer, inner, side))
+    header, *rows = html_tables.rows(widgets.bottleneck_table(outer, inner, side))
     units = [("basic", outer, outer), ("bottleneck", inner, outer), ("basic", inner, inner)]
     assert header == HEADER
     for row, (block, width, channels) in zip(rows, units, strict=True):
@@ -48,26 +39,17 @@ def test_the_table_holds_what_built_units_hold(outer, inner, side):
 
 
 def test_the_table_of_the_paper():
-    rows = rows_of(widgets.bottleneck_table())[1:]
+    rows = html_tables.rows(widgets.bottleneck_table())[1:]
     assert [row[0] for row in rows] == ["two 3x3, 256 channels", "bottleneck 256-64-64-256", "two 3x3, 64 channels"]
     assert [row[1] for row in rows] == ["1,179,648", "69,632", "73,728"]
     assert [row[3] for row in rows] == ["1,605,632", "1,204,224", "401,408"]
-
-
-def test_costs_follow_the_channels_from_layer_to_layer():
-    assert bottleneck.branch_costs(5, [(1, 2), (3, 3), (1, 4)], 10) == (10 + 54 + 12, 7600, 900)
-    assert bottleneck.branch_costs(5, [], 10) == (0, 0, 0)
-    inputs = keras.Input((6, 6, 3))
-    x = layers.Conv2D(7, 3, padding="same", use_bias=False)(layers.Conv2D(4, 5, padding="same", use_bias=False)(inputs))
-    total = accounting.account(keras.Model(inputs, x)).total
-    assert bottleneck.branch_costs(3, [(5, 4), (3, 7)], 6)[:2] == (total.parameters, total.multiply_adds)
 
 
 def test_the_table_as_plain_text():
     table = widgets.bottleneck_table(tablefmt="github")
     header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
     assert header == HEADER
-    assert rows == rows_of(widgets.bottleneck_table())[1:]
+    assert rows == html_tables.rows(widgets.bottleneck_table())[1:]
 
 
 def test_moving_any_slider_changes_the_table():

@@ -3,30 +3,13 @@
 A table for given widths, and sliders over it.
 """
 
+from resnet_lessons import accounting
+
 import ipywidgets
 import tabulate
 
 WIDTHS = tuple(2**power for power in range(2, 12))  # 4 to 2048 channels
 SIDES = (7, 14, 28, 56, 112)  # of the feature maps on ImageNet
-
-
-def branch_costs(channels, convolutions, side):
-    """Count what a branch of unstrided convolutions costs, without biases and batch norm.
-
-    Args:
-        channels: of the input.
-        convolutions: (kernel size, filters) pairs, first to last.
-        side: height and width of the feature map, pixels.
-
-    Returns:
-        Weights, multiply-adds for one image, and the values that the convolutions put out for one image.
-    """
-    weights = values = 0
-    for kernel, filters in convolutions:
-        weights += kernel**2 * channels * filters
-        values += side**2 * filters
-        channels = filters
-    return weights, side**2 * weights, values
 
 
 def bottleneck_table(outer=256, inner=64, side=56, tablefmt="html"):
@@ -48,7 +31,7 @@ def bottleneck_table(outer=256, inner=64, side=56, tablefmt="html"):
     }
     rows = []
     for name, (channels, convolutions) in branches.items():
-        weights, multiply_adds, values = branch_costs(channels, convolutions, side)
+        weights, multiply_adds, values = accounting.branch_costs(channels, convolutions, side)
         rows.append([name, f"{weights:,}", f"{multiply_adds:,}", f"{values:,}", f"{multiply_adds / values:,.0f}"])
     header = ["branch", "weights", "multiply-adds", "values put out", "multiply-adds a value"]
     return tabulate.tabulate(rows, header, tablefmt, colalign=["left"] + ["right"] * 4, disable_numparse=True)
