@@ -174,6 +174,12 @@ def pull_back(model, x, upstream):
         model: a built keras.Model of one input and one output.
         x: its input, (B, ...).
         upstream: an array in the shape of its output.
+
+    Returns:
+        An array in the shape of ``x``.
+
+    Raises:
+        ValueError: for an ``upstream`` of another shape than the output.
     """
     x, upstream = keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(upstream)
     pulled = (_tensorflow_pull_back if BACKEND == "tensorflow" else _jax_pull_back)(model, x, upstream)
@@ -184,13 +190,21 @@ def _tensorflow_pull_back(model, x, upstream):
     with _put_back(model), tf.GradientTape() as tape:
         tape.watch(x)
         output = model(x, training=True)
+    _check_upstream(upstream, output)
     return tape.gradient(output, x, output_gradients=upstream)
 
 
 def _jax_pull_back(model, x, upstream):
     weights, state = ([v.value for v in some] for some in (model.trainable_variables, model.non_trainable_variables))
-    _, pull = jax.vjp(lambda inputs: model.stateless_call(weights, state, inputs, training=True)[0], x)
+    output, pull = jax.vjp(lambda inputs: model.stateless_call(weights, state, inputs, training=True)[0], x)
+    _check_upstream(upstream, output)
     return pull(upstream)[0]
+
+
+def _check_upstream(upstream, output):
+    received, allowed = tuple(upstream.shape), tuple(output.shape)
+    if received != allowed:
+        raise ValueError(f"upstream must have the shape of the model's output, {allowed}. Received: {received}.")
 
 
 def make_deterministic():

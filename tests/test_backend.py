@@ -149,6 +149,24 @@ def test_pulling_back_leaves_the_model_as_it_was(batch):
         np.testing.assert_array_equal(found, kept)
 
 
+@pytest.mark.parametrize("shape", [(4, 3), (3, 2), (1, 2), (4, 2, 1), (4,), (2,), ()])
+def test_an_upstream_gradient_in_another_shape_than_the_outputs_is_refused(shape):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, layers.Dense(2)(inputs))
+    with pytest.raises(ValueError, match="upstream must have the shape of the model's output") as refused:
+        backend.pull_back(model, np.ones((4, 3), "float32"), np.ones(shape, "float32"))
+    assert f"output, (4, 2). Received: {shape}." in str(refused.value)
+
+
+def test_a_refused_gradient_leaves_the_model_as_it_was(batch):
+    model = small_model(dropout=0.5)
+    before = values(model.variables)
+    with pytest.raises(ValueError, match="upstream must have"):
+        backend.pull_back(model, batch[0], np.ones((1, 2), "float32"))
+    for found, kept in zip(values(model.variables), before, strict=True):
+        np.testing.assert_array_equal(found, kept)
+
+
 # Devices, versions, start-up
 
 
