@@ -8,8 +8,7 @@ from resnet_lessons.specs import Spec
 
 import numpy as np
 
-from .answers import Wrong, answer_of, exercise, show
-from .mnist import real_number
+from .answers import Wrong, answer_of, exercise, real_number, show
 
 SIDES = {16: 32, 32: 16, 64: 8}  # channels: pixels a side (He 2015, Sec. 4.2)
 

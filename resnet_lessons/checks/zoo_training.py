@@ -7,28 +7,7 @@ import types
 
 import numpy as np
 
-from .answers import Unattempted, Wrong, answer_of, exercise, show
-from .mnist import real_number
-
-
-def _ask(function, case, *arguments):
-    """Call the learner's function; before an attempt, say for what, in words shorter than arrays."""
-    try:
-        return answer_of(function, *arguments)
-    except Unattempted:
-        raise Unattempted(case) from None
-
-
-def _array(answer, wanted):
-    """Return the answer as an array of numbers; refuse what is none."""
-    try:
-        array = np.asarray(answer)
-    except ValueError:  # rows of unequal lengths
-        array = None
-    if array is None or array.dtype.kind not in "iuf":
-        raise Wrong(f"It should return {wanted}. It returned {show(answer)}.")
-    return array
-
+from .answers import Wrong, answer_of, array_answer, exercise, real_number, show
 
 PATIENCE, STUCK, DROPS = 5, 10, (80, 120)  # epochs
 HOOKS = ("set_model", "on_train_begin", "on_epoch_begin", "on_epoch_end")
@@ -60,7 +39,7 @@ def zoo_rates(function):
 
 def _rates(function, val_loss, epochs=140):
     """Run the callbacks as ``fit`` would; return the rates that an epoch trains with and those that it leaves."""
-    callbacks = _ask(function, f"a patience of {PATIENCE} epochs", PATIENCE)
+    callbacks = answer_of(function, PATIENCE, case=f"a patience of {PATIENCE} epochs")
     callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else []
     if not callbacks or not all(hasattr(callback, hook) for callback in callbacks for hook in HOOKS):
         raise Wrong("It should return a list of Keras callbacks.")
@@ -97,7 +76,7 @@ def zoo_report(function):
     for epochs in (30, 12):
         val, test = rng.normal(0.9, 0.003, (2, epochs))
         best = int(val.argmax())
-        answer = _ask(function, f"the accuracies of {epochs} epochs", val.copy(), test.copy())
+        answer = answer_of(function, val.copy(), test.copy(), case=f"the accuracies of {epochs} epochs")
         if not isinstance(answer, (tuple, list)) or len(answer) != 2:
             raise Wrong(f"It should return an epoch and an accuracy. It returned {show(answer)}.")
         epoch = real_number(answer[0], "The epoch should be one number")
@@ -149,8 +128,8 @@ def _offsets(function, seed):
     numbers = np.arange(1, BATCH + 1, dtype="uint8").reshape(BATCH, 1, 1)
     images = np.stack(np.broadcast_arrays(places, numbers), axis=-1)  # (B, H, W, 2)
     wanted = f"images of the shape {images.shape}"
-    answer = _ask(function, f"{BATCH} images", images.copy(), np.random.default_rng(seed))
-    crops = _array(answer, wanted)
+    answer = answer_of(function, images.copy(), np.random.default_rng(seed), case=f"{BATCH} images")
+    crops = array_answer(answer, f"It should return {wanted}")
     if crops.shape != images.shape:
         raise Wrong(f"It should return {wanted}. The shape is {crops.shape}.")
     padded = np.pad(images, ((0, 0), (PAD, PAD), (PAD, PAD), (0, 0)))
@@ -182,7 +161,8 @@ def zoo_order(function):
 
 def _order(function, count, seed, epoch):
     case = f"{count} images, seed {seed}, epoch {epoch}"
-    order = _array(_ask(function, case, count, seed, epoch), f"the numbers 0 to {count - 1} in some order")
+    answer = answer_of(function, count, seed, epoch, case=case)
+    order = array_answer(answer, f"It should return the numbers 0 to {count - 1} in some order")
     if order.shape != (count,) or not np.array_equal(np.sort(order), np.arange(count)):
         raise Wrong(f"For {case} it should return each number from 0 to {count - 1} once. It does not.")
     return order
@@ -195,7 +175,7 @@ def zoo_validation(function):
         numbers = np.arange(count)
         images = np.broadcast_to(2 * numbers.reshape(-1, 1, 1, 1), (count, 4, 4, 1)).astype("uint8")  # all even
         labels = (7 * numbers) % 10
-        answer = _ask(function, f"{count} images", images, labels.copy(), lambda some: some + np.uint8(1))
+        answer = answer_of(function, images, labels.copy(), lambda some: some + np.uint8(1), case=f"{count} images")
         parts = [_part(part, labels) for part in _pairs(answer)]
         (train, train_odd), (val, val_odd) = parts
         if len(val) != count // 5 or len(train) != count - count // 5:
@@ -222,7 +202,7 @@ def _pairs(answer):
 
 def _part(part, labels):
     """Return which images a part holds, (N,), and which of them augment has been over: it makes pixels odd."""
-    images, own = (_array(values, "images and labels") for values in part)
+    images, own = (array_answer(values, "It should return images and labels") for values in part)
     if images.ndim != 4 or own.shape != images.shape[:1]:
         raise Wrong(f"Images should be (N, 4, 4, 1) and labels (N,). They are {images.shape} and {own.shape}.")
     pixels = images[:, 0, 0, 0].astype(int)
