@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 02 Residual blocks
 #
-# *40 minutes to read and run, 35 more for the exercises. All the training takes about 65 seconds on two cores in fast
+# *45 minutes to read and run, 35 more for the exercises. All the training takes about 80 seconds on two cores in fast
 # mode, 20 minutes in full mode (estimated).*
 #
 # In lesson 01 a shortcut around each pair of convolutions changed how a net of 56 layers trains. What does a shortcut
@@ -581,10 +581,21 @@ for option in ("A", "B"):
     print(f"{option}: {shortcut.shape}, {silent} channels of zeros, every second pixel as it was: {kept}")
 
 # %% [markdown]
+# And C, in a unit that changes nothing about the dimensions, where A and B leave x as it is?
+
+# %%
+inputs = keras.Input((32, 32, 16))
+for option in ("A", "B", "C"):
+    unit = blocks.Unit("unit", width=16, shortcut=option)
+    shortcut = ops.convert_to_numpy(keras.Model(inputs, blocks.shortcut(inputs, inputs, unit))(feature_map))
+    print(f"{option}: x as it was: {np.array_equal(shortcut, feature_map)}")
+
+# %% [markdown]
 # A carries x on, unchanged, into half of the channels. In the other half there is no shortcut at all: those channels
 # see only the branch. B mixes all channels and so has a shortcut into each, but it is a layer like any other: it no
-# longer carries x. *Quoted:* ResNet-34 on ImageNet has 25.03% top-1 error with A, 24.52% with B and 24.19% with C (He
-# et al. 2015, Table 3). The authors call the differences small and projections not essential. On CIFAR-10 they use A.
+# longer carries x. C does so in every unit and leaves no path through the net that carries x. *Quoted:* ResNet-34 on
+# ImageNet has 25.03% top-1 error with A, 24.52% with B and 24.19% with C (He et al. 2015, Table 3). The authors call
+# the differences small and projections not essential. On CIFAR-10 they use A.
 #
 # ### Every second pixel, or the largest of four?
 #
@@ -664,8 +675,28 @@ for name, arguments in calls.items():
 # - **Max pooling stands before the branch** as well. The paper gives its first convolution the stride, whose windows
 #   still see every pixel.
 #
-# **Exercise 4** (15 minutes). Repair it: the paper's block with projections (option B), wherever stride *or* channels
-# change. `conv_bn` above is for 3x3 kernels; the projection is a 1x1 convolution with the stride, and a batch norm.
+# The tutorial chains such blocks by a `residual_group`, of which the first may halve the map:
+
+
+# %%
+def tutorial_group(x, filters, blocks, downsample):
+    """Chain blocks, (B, H, W, C) to (B, H/2 or H, W/2 or W, filters)."""
+    for number in range(blocks):
+        x = tutorial_block(x, filters, downsample=downsample and number == 0)
+    return x
+
+
+net = keras.Model(inputs, tutorial_group(inputs, filters=32, blocks=3, downsample=True))
+outputs = ops.convert_to_numpy(net(feature_map))
+print(f"{outputs.shape}, negative outputs: {outputs.min() < 0}")
+
+# %% [markdown]
+# The group is right as it stands, but for what its blocks do: without a ReLU after the additions, sums of both signs
+# go on to the next block.
+#
+# **Exercise 4** (15 minutes). Repair the block: the paper's block with projections (option B), wherever stride *or*
+# channels change. `conv_bn` above is for 3x3 kernels; the projection is a 1x1 convolution with the stride, and a
+# batch norm.
 
 
 # %%
@@ -757,20 +788,18 @@ for depth in (20, 56):
 
 # %% tags=["nbval-ignore-output"]
 times = {"plain": [], "v1": []}
-for _ in range(3):
+for _ in range(5):
     for family, seconds in times.items():
         seconds.append(training.time_updates(Spec(family, 20), batch_size=64)[1])
-ratios = np.array(times["v1"]) / np.array(times["plain"])
-print(
-    f"an update with shortcuts takes {np.median(ratios):.2f} times as long ({ratios.min():.2f} to {ratios.max():.2f})"
-)
-assert 0.2 < np.median(ratios) < 5
+ratio = min(times["v1"]) / min(times["plain"])  # the least disturbed of each
+print(f"an update with shortcuts takes {ratio:.2f} times as long as one without")
+assert 0.3 < ratio < 3
 
 # %% [markdown]
-# A shortcut adds no parameters and no multiplications, only an addition, and the time of an update shows no more than
-# that: the ratio is close to 1. What differs is what an update achieves. At both depths the residual net has left its
-# plain twin behind after part of the updates. How large the lead is at which depth varies from seed to seed; lesson
-# 01 had another seed, so compare. A minute says nothing about the end of training.
+# A shortcut adds no parameters and no multiplications, only an addition. In the stored run an update takes about as
+# long with it as without. What differs is what an update achieves. At both depths the residual net has left its plain
+# twin behind after part of the updates. How large the lead is at which depth varies from seed to seed; lesson 01 had
+# another seed, so compare. A minute says nothing about the end of training.
 #
 # And the explanation by gradients? Lesson 01 measured them: with batch norm the gradients of plain-56 do not vanish,
 # before training or after. They grow towards the first layer, and shortcuts make them even.
@@ -780,6 +809,7 @@ assert 0.2 < np.median(ratios) < 5
 # | claim | what came out |
 # |---|---|
 # | residual blocks avoid vanishing gradients | with batch norm they do not vanish in a plain net either (lesson 01) |
+# | residual blocks avoid exploding gradients | true before training: they grow in plain-56, not in v1-56 (lesson 01) |
 # | residual blocks speed training up greatly | an update takes as long but achieves more (section 8) |
 # | a block needs at least two layers | true without a ReLU; with one, a single layer is a plain layer (section 5) |
 #

@@ -8,7 +8,7 @@
 # assembles the ResNets of He et al. (2015, Sec. 4.2), takes their training recipe apart, and trains one by it. You
 # will
 #
-# - build the family of 6n+2 layers and hold its sizes against the paper's;
+# - build the family of 6n+2 layers and compare its sizes with the paper's;
 # - choose a network, and know beforehand how long it trains on your machine;
 # - look at each piece of the recipe: split, mean, augmentation, schedule, decay, order of the layers;
 # - train in a folder, stop, go on, and read the test set once;
@@ -227,8 +227,8 @@ widgets.model_table(networks)
 
 # %% [markdown]
 # `v2` is the version of the second paper (He et al., 2016), which lesson 05 builds; its usual unit is the bottleneck of
-# three convolutions, so its depths are 9n+2. Two nets of the table are called "ResNet-110 v2". One has 6.37% to its
-# name, the other nothing.
+# three convolutions (lesson 04), so its depths are 9n+2. Two nets of the table are called "ResNet-110 v2". One has
+# 6.37% to its name, the other nothing.
 #
 # **Predict.** How long does the paper's training, 64,000 updates of 128 images, take for ResNet-20 on the machine in
 # front of you: minutes, hours or days?
@@ -260,7 +260,7 @@ assert timing[1] > 0
 widgets.time_table([recipe, recipes.get("he2015")], timing, batch_size=64)
 
 # %% [markdown]
-# In the stored run, on two cores that had other work to do, it is a matter of hours. The estimate counts neither
+# In the stored run, on two cores, it is a matter of hours. The estimate counts neither
 # validation nor test. If the first line of the table says more than you want to wait, choose a smaller n and run the
 # cell again.
 #
@@ -315,7 +315,7 @@ print("on both sides:", len(np.intersect1d(train_part, validation_part)))
 # %%
 rng = np.random.default_rng(0)
 wrong = rng.binomial(10_000, 0.0875, size=(1000, 200))  # 1,000 trainings of 200 epochs: images classified wrongly
-print(f"one reading: {wrong.mean() / 100:.1f}%, best of 200: {wrong.min(axis=1).mean() / 100:.1f}%")
+print(f"one reading: {wrong.mean() / 100:.2f}%, best of 200: {wrong.min(axis=1).mean() / 100:.2f}%")
 
 # %% [markdown]
 # Nearly 0.8 points for nothing: more than lies between ResNet-32 and ResNet-56 in the paper's Table 6 (0.54). In
@@ -337,7 +337,7 @@ print(f"one reading: {wrong.mean() / 100:.1f}%, best of 200: {wrong.min(axis=1).
 
 # %%
 def honest_split(labels, validation, seed):
-    """Return two arrays of indices: to train on, and ``validation`` of them to validate on."""
+    """Return two arrays of indices: to train on, and ``validation`` others to validate on."""
     return ...
 
 
@@ -381,13 +381,13 @@ plots.images(ax, (255 * np.clip(pictures, 0, 1)).astype("uint8"), labels)
 plots.show(fig, "Four training images, the mean image, and the four less the mean, drawn on grey.", dataset.title)
 
 # %% [markdown]
-# **Figure.** The mean of all training images is a blur of nearly one colour, and subtracting it changes the images
-# accordingly (right; grey is zero).
+# **Figure.** The mean of all training images is a blur of nearly one colour, so what subtracting it does is hard to
+# see (right; grey is zero).
 #
 # What does that do for the net? Its first layer is a convolution, and batch norm follows it.
 #
-# **Predict.** Subtract one colour, the same for every pixel, and no mean image. By how much does that change what
-# comes out of the first batch norm: not at all, by a few percent, or by more?
+# **Predict.** Subtract one colour, the same for every pixel, and no mean image; and leave the padding out. By how much
+# does that change what comes out of the first batch norm: not at all, by a few percent, or by more?
 
 # %%
 conv = layers.Conv2D(16, 3, use_bias=False)  # without padding, for now
@@ -405,9 +405,9 @@ change = np.abs(first_layer(images - colour) - first_layer(images)).max()
 print(f"largest change: {change:.2f}, where the spread is {first_layer(images).std():.2f}")
 
 # %% [markdown]
-# Not at all. A constant input gives a constant output in every channel of the convolution, and batch norm
-# subtracts each channel's mean. What can matter is how the mean image *differs* from one colour, and the border of
-# the image, where the padding's zeros are black, or after the subtraction the mean colour.
+# Not at all. The convolution is linear: a constant added to its input adds a constant to each channel of its output,
+# and batch norm subtracts each channel's mean. What can matter is how the mean image *differs* from one colour, and
+# the border of the image, where the padding's zeros are black, or after the subtraction the mean colour.
 
 # %% tags=["nbval-ignore-output"]
 variation = mean.std(axis=(0, 1)).mean()  # of the mean image over its pixels
@@ -418,8 +418,9 @@ print(f"subtracting it changes what batch norm puts out by {100 * change:.0f}% o
 assert variation < spread
 
 # %% [markdown]
-# So before training, batch norm leaves this piece of the recipe little to do. The habit is older than batch norm:
-# Krizhevsky et al. (2012, Sec. 2) subtract the mean image too. Section 5 trains with and without.
+# So before training, the border not counted, what batch norm puts out changes by a small part of its spread. The
+# habit is older than batch norm: Krizhevsky et al. (2012, Sec. 2) subtract the mean image too. Section 5 trains with
+# and without.
 #
 # ### Augmentation
 #
@@ -428,7 +429,7 @@ assert variation < spread
 # pixels at the border.
 
 # %%
-image = dataset.x_train[training_part.indices[3]]
+image = dataset.x_train[training_part.indices[1]]
 nine = np.repeat(image[None], 9, axis=0)  # (9, 32, 32, 3): the same image
 rows = [image[None], batches.pad_crop_flip(nine, np.random.default_rng(0))]
 rows += [image[None], batches.shift_flip(nine, np.random.default_rng(0))]
@@ -463,8 +464,8 @@ cropped = np.array(keras.layers.RandomCrop(24, 24)(nine.astype("float32"), train
 print("nine copies of an image, different crops:", len(np.unique(cropped, axis=0)))
 
 # %% [markdown]
-# It draws one window for the whole batch. (It does not pad either.) Exercise 5 has you write an augmentation in which
-# each image gets a window of its own.
+# It draws one window for the whole batch. (It does not pad either.) Exercise 5 asks you to write an augmentation in
+# which each image gets a window of its own.
 #
 # ### The schedule
 #
@@ -515,8 +516,9 @@ checks.learning_rate(learning_rate)
 #
 # ### Decay
 #
-# *Weight decay* adds $10^{-4} w$ to the gradient of each weight w, so it pulls the weights towards zero. One reads
-# that this keeps the function simple. But nearly every convolution here is followed by batch norm.
+# *Weight decay* adds $10^{-4} w$ to the gradient of each weight w of a convolution or of the classifier, so it pulls
+# them towards zero. (In the package batch norm and biases have none.) One reads that this keeps the function simple.
+# But every convolution here is followed by batch norm.
 #
 # **Predict.** Double the weights of *all* convolutions of a ResNet-20. What happens to its outputs in training mode,
 # and to the norms of its gradients: do they grow, shrink or stay, and by what factor?
@@ -558,8 +560,8 @@ print(f"slope of the penalty over the weight: {slope / weight:.1e}; the paper's 
 # batch norm, activation, convolution. In a plain stack of layers it would only shift where one group ends. In a
 # residual unit it moves the addition: what comes last in the unit stands before it, or after it.
 #
-# **Predict.** Which order has more parameters, or do both have as many? (The package calls them `"original"` and
-# `"full-pre"`.)
+# **Predict.** Where do the batch norms of a unit stand in the other order, and how many channels does each have? What
+# does that do to the parameters of the net? (The package calls the orders `"original"` and `"full-pre"`.)
 
 # %%
 turned = dataclasses.replace(resnet_20, order="full-pre")
@@ -584,8 +586,11 @@ plots.show(fig, "Two residual units: left a ReLU follows the addition; right not
 # **Figure.** In the first paper's unit (left) a ReLU follows the addition; in the other order (right) nothing stands
 # on the way from one addition to the next.
 #
-# The parameters are the same, to the last one. The right one is the unit of the second paper, *full pre-activation*.
-# A net of basic units in this order *is* the package's `v2` with basic units:
+# The parameters are the same, to the last one. The very first unit has one norm less (16 channels), since the first
+# convolution of the net keeps its own; where stages 2 and 3 begin, the unit's first norm has 16 and 32 channels
+# instead of 32 and 64; and one of 64 channels comes at the end. That is -16 - 16 - 32 + 64 = 0. The right one is the
+# unit of the second paper, *full pre-activation*. A net of basic units in this order *is* the package's `v2` with
+# basic units:
 
 # %%
 other = models.resnet_v2(20, block="basic")
@@ -605,7 +610,7 @@ print("as many parameters as v1:", original.count_params() == net.count_params()
 
 # %%
 for number, entry in enumerate(recipes.KERAS_EXAMPLE_MENDED, start=1):
-    print(f"{number}. {entry.fault}\n   -> {entry.mended}")
+    print(f"{number}. {entry.fault}\n   -> {entry.mended} {entry.reason}")
 
 # %% [markdown]
 # ## 4 Train it
@@ -798,7 +803,8 @@ assert all(len(run.step_loss) == whole.steps for run in ablations.values())
 
 # %% [markdown]
 # In the stored run the two differ by 1.0 points in training error and by 1.8 in validation error. The latter counts
-# 1,000 images, so its standard error is 1.5 points. What differs by no more than this, differs by nothing we can see.
+# 1,000 images, so its standard error is 1.5 points, and that of a difference of two is about 1.5 times the root of 2,
+# or 2.1. Less than twice that, 4 points, we do not call a difference.
 #
 # **Predict.** Without augmentation, is the training error higher or lower? And the validation error? By how much?
 
@@ -818,29 +824,31 @@ plots.show(
 
 # %% [markdown]
 # **Figure.** Without augmentation (dashed) the training error falls well below the validation error (squares), which
-# stays near that of the whole recipe (dots).
+# is below that of the whole recipe (dots) on the way and near it at the end.
 #
-# In the stored run the training error ends at 22% without augmentation and at 53% with it. The validation error is 62%
-# against 65 and 67%: no higher, if anything lower. So in 24 passes augmentation has not made the net better. It has
-# kept the problem hard: with it there is more left to learn from the same images. Whether that pays depends on how
-# long you train, and this experiment is too short to say. Over a full training it does: a ResNet-110 has 13.63% test
-# error on CIFAR-10 without augmentation and 6.41% with it (*quoted*: Huang et al., 2017, Table 2).
+# In the stored run the training error ends at 22% without augmentation and at 53% with it. The validation error is
+# 62% against 65 and 67%: no higher, and lower by too little to call it so. So in 24 passes augmentation has not made
+# the net better. It has kept the problem hard: with it there is more left to learn from the same images. Whether that
+# pays depends on how long you train, and this experiment is too short to say. Over a full training it does: a
+# ResNet-110 has 13.63% test error on CIFAR-10 without augmentation and 6.41% with it (*quoted*: Huang et al., 2017,
+# Table 2).
 #
-# A detail: at the first drop of the rate, after update 168, both training errors of the stored run *rise* for some
-# twenty updates before they fall. Keras's momentum carries a velocity that already contains the rate:
+# A detail: around the first drop of the rate, at update 168, both training errors of the stored run *rise* for some
+# twenty updates before they fall. They have risen elsewhere too, so this run does not show the cause. One candidate is
+# the momentum. Keras's carries a velocity that already contains the rate:
 #
 # $$ v \leftarrow 0.9 \, v - \mathrm{rate} \cdot g , \qquad w \leftarrow w + v . $$
 #
 # When the rate drops to a tenth, the old velocity is ten times too large for it, and the weights coast on for about
-# ten updates. That is an argument, not a measurement; Goyal et al. (2017, Sec. 3) give it, and correct the velocity
-# whenever the rate changes.
+# ten updates. Goyal et al. (2017, Sec. 3) give this argument, and correct the velocity whenever the rate changes.
+# Section 7 has you test it.
 #
-# ### One piece of your choice
+# ### Two more pieces
 #
-# Choose a piece for the next cell. The stored run has the mean and the order: "without conv first", batch norm and
-# ReLU come first.
+# Choose pieces for the next cell. The stored run has the mean and the order: "without conv first", batch norm and ReLU
+# come first.
 #
-# **Predict.** Does the validation error change by more than two seeds differ? In which direction?
+# **Predict.** Does the validation error change by more than 4 points? In which direction?
 
 # %% tags=["nbval-ignore-output"]
 for piece in ("mean", "conv first"):  # or "schedule", "decay"
@@ -850,11 +858,11 @@ for name in ablations:
 assert all(np.isfinite(run.step_loss).all() for run in ablations.values())
 
 # %% [markdown]
-# In the stored run the validation error is 64.7% without the mean, against 64.8% with it and the same seed: what
-# section 3 lets expect. In the other order it is 67.8%: three points above one seed of the whole recipe, one above the
-# other. With a standard error of 1.5 points in each figure that is no difference we can call one. This experiment does
-# not show an effect of a point or two. To see one takes more images and several seeds of each, and an honest report
-# says how many.
+# In the stored run the validation error is 64.7% without the mean, against 64.8% with it and the same seed: as
+# section 3 led us to expect. In the other order it is 67.8%: three points above one seed of the whole recipe, one
+# above the other. Both are less than 4 points, so we call neither a difference. This experiment does not show an
+# effect of a point or two. To see one takes more images and several seeds of each, and an honest report says how
+# many.
 
 # %%
 fig, ax = plots.figure()
@@ -862,7 +870,7 @@ for number, name in enumerate(list(ablations)[:6]):
     last = ablations[name].epochs[-1]
     x, y = 100 * last["train_error"], 100 * last["val_error"]
     ax.plot(x, y, plots.MARKERS[number], color=plots.COLOURS[number], label=name)
-ax.set(xlabel="training error (%)", ylabel="validation error (%)")
+ax.set(xlabel="training error (%)", ylabel="validation error (%)", aspect="equal")
 ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 plots.show(fig, "Validation error against training error at the end: one mark a run.", dataset.title)
 
@@ -873,8 +881,8 @@ plots.show(fig, "Validation error against training error at the end: one mark a 
 # ## 6 From here to the paper's figure
 #
 # The recipe of the paper makes 64,000 updates of 128 images. Section 2 has measured how long that would take here. In
-# a terminal, `resnet-lessons train v1 --depth 20 --recipe he2015` does it, and goes on where it was after a stop. The
-# recipe "fast-accuracy" makes 14,080 updates.
+# a terminal, `resnet-lessons train v1 --depth 20 --recipe he2015` does it, and `resnet-lessons resume` continues it
+# where it stopped. The recipe "fast-accuracy" is meant to come as far in 14,080 updates.
 #
 # Long runs are recorded with the package, each with its data, its seed and its machine. Of the nets of this lesson it
 # ships:
@@ -887,11 +895,11 @@ for record in recorded:
 print("recorded runs of v1 nets with basic units:", len(recorded))
 
 # %% [markdown]
-# Compare a recorded error with others on the same data. On other images, such as a re-encoded CIFAR-10, the same net
-# has another error, and a published figure beside it stands for another problem. What the paper prints for these nets
-# is in the table of section 2: 8.75% at 20 layers, 6.97% at 56, and, for the net of 1202 layers and 19.4M parameters,
-# 7.93%: more than with 110 layers. Since both have a similar training error, the authors put that down to overfitting
-# (*quoted*, Sec. 4.2).
+# If the number is 0, none has been recorded so far. Compare a recorded error with others on the same data. On other
+# images, such as a re-encoded CIFAR-10, the same net has another error, and a published figure beside it stands for
+# another problem. What the paper prints for these nets is in the table of section 2: 8.75% at 20 layers, 6.97% at 56,
+# and, for the net of 1202 layers and 19.4M parameters, 7.93%: more than with 110 layers. Since both have a similar
+# training error, the authors put that down to overfitting (*quoted*, Sec. 4.2).
 #
 # ## 7 Go further
 #
@@ -903,9 +911,9 @@ print("recorded runs of v1 nets with basic units:", len(recorded))
 #   did the expected time come?
 # - *30 minutes.* The exercise below.
 #
-# **Exercise 5** (30 minutes). Write the paper's augmentation for a whole batch: pad by four zeros on each side, cut
-# out a window of 32x32 at random, mirror half of them left to right. Every image gets a window of its own. Draw all
-# random numbers from `rng`, leave the images you are given as they are, and return uint8.
+# **Exercise 5** (30 minutes). Write the paper's augmentation for a whole batch: pad by four pixels of zeros on each
+# side, cut out a window of 32x32 at random, mirror half of them left to right. Every image gets a window of its own.
+# Draw all random numbers from `rng`, leave the images you are given as they are, and return uint8.
 
 
 # %%
@@ -944,7 +952,8 @@ checks.pad_crop_flip(pad_crop_flip)
 # - The CIFAR-10 ResNets are 6n+2 layers in three stages, on maps of 32, 16 and 8 pixels with 16, 32 and 64 channels.
 #   Each stage makes about the same number of multiply-adds, and the last has three quarters of the weights (computed).
 # - All six parameter counts round to the paper's, 0.27M to 19.4M (computed, quoted).
-# - The best of 200 readings on the test set flatters a net by up to 0.8 points (computed, for independent readings).
+# - The best of 200 readings on the test set flatters a net by nearly 0.8 points on average (computed, for independent
+#   readings).
 # - Batch norm undoes the subtraction of one colour, the border of the image aside. Without the mean, a short training
 #   came out the same, within the noise of two seeds (computed).
 # - Twice the weights before batch norm, the same outputs and half the gradient: the length of a kernel matters to the

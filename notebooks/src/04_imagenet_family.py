@@ -25,11 +25,11 @@ prediction = None  # such as ("VGG-19", "ResNet-152"): more multiply-adds, more 
 # %% [markdown]
 # ## 1 Three convolutions instead of two
 #
-# The residual unit of lesson 02 has two 3x3 convolutions. Such a *basic* unit is costly where there are many channels.
-# For their nets of 50 and more layers He et al. (2015, Fig. 5) replace the two by three: a 1x1 convolution that
-# reduces the channels to a quarter, a 3x3 convolution on those few, and a 1x1 convolution that restores them. They call
-# it a **bottleneck**. We call the channels at its ends its *outer* width, and those of its 3x3 convolution its *inner*
-# width.
+# The residual unit of lesson 02 has two 3x3 convolutions. Such a *basic* unit is costly where there are many
+# channels. For their nets of 50 and more layers He et al. (2015, Fig. 5) replace the two by three: a 1x1 convolution
+# that reduces the channels to a quarter, a 3x3 convolution on those few, and a 1x1 convolution that restores them.
+# They call it a **bottleneck**. We call the channels at its ends its *outer* width, and those of its 3x3 convolution
+# its *inner* width.
 #
 # **Predict.** How many times as many weights does the basic unit in the drawing have: 2, 4, 17 or 64 times?
 
@@ -87,9 +87,9 @@ print(f"multiply-adds: {wide.multiply_adds:,} and {slim.multiply_adds:,}")
 # Each weight takes part in one multiply-add for each of the map's 56·56 pixels, so the multiply-adds have the same
 # ratio.
 #
-# The drawing in the paper compares something else: a bottleneck on 256 channels beside a basic unit on **64**. The last
-# row of the next table has that one. So there are two ways to say what a bottleneck does. It makes a unit of the same
-# width 17 times cheaper. Or: for about the same multiply-adds it carries a signal of four times the width.
+# The drawing in the paper compares something else: a bottleneck on 256 channels beside a basic unit on **64**. The
+# last row of the next table has that one. So there are two ways to say what a bottleneck does. It makes a unit of the
+# same width 17 times cheaper. Or: for about the same multiply-adds it carries a signal of four times the width.
 
 # %%
 from resnet_lessons import widgets
@@ -102,14 +102,17 @@ widgets.bottleneck_table(outer=256, inner=64, side=56)
 #
 # Move the sliders, with the mouse or with the arrow keys. (Without a running kernel they do nothing; the table above
 # holds the paper's case.) How wide may the inside get before the bottleneck costs as much as two 3x3 convolutions of
-# its outer width? And which column does not change with the map's side?
+# its outer width? And which columns do not change with the map's side?
 
 # %%
 widgets.bottleneck_calculator(outer=256, inner=64, side=56)
 
 # %% [markdown]
-# **Exercise 1** (5 minutes). The factor of 17 belongs to an *expansion* of 4: the outer width is 4 times the inner one.
-# It is the same at every width. What is it for another expansion? Replace the `...` and run the cell.
+# (With 256 channels outside the break-even lies between 256 and 512 inside: such a "bottleneck" would be wider than
+# its ends. Weights, and multiply-adds for each value, do not depend on the side.)
+#
+# **Exercise 1** (5 minutes). The factor of 17 belongs to an *expansion* of 4: the outer width is 4 times the inner
+# one. It is the same at every width. What is it for another expansion? Replace the `...` and run the cell.
 
 # %%
 from resnet_lessons import checks
@@ -145,8 +148,9 @@ checks.bottleneck_saving(bottleneck_saving)
 # A multiply-add is not a second. **Predict.** With an expansion of 4 the basic unit has 17 times the multiply-adds of
 # the bottleneck of the same width. How many times as long does it take with 256 channels? And with 16? Two numbers.
 #
-# We time whole units as the package builds them, batch norm, ReLU and shortcut included, on eight images at a time and
-# in turns. What counts is processor time, that of all cores added up: other programs on the machine hardly change it.
+# We time whole units as the package builds them, batch norm, ReLU and shortcut included, on eight images at a time
+# and in turns. What counts is processor time, that of all cores added up: other programs change it less than they
+# change the time on the clock.
 
 # %%
 import time
@@ -215,7 +219,7 @@ for number, block in enumerate(("basic", "bottleneck")):
     for (_, channels), *point in zip(keys, each, rate, strict=True):
         ax.annotate(channels, point, beside[block][:2], textcoords="offset points", ha=beside[block][2], fontsize=9)
 ax.set(xscale="log", ylim=(0, None), xlabel="multiply-adds for each value put out")
-ax.set_ylabel("1e9 multiply-adds a second")
+ax.set_ylabel("1e9 multiply-adds a second\nof processor time")
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 alt = "Rate of multiply-adds against multiply-adds per value for six units: the rate rises from left to right."
 plots.show(fig, alt)
@@ -224,10 +228,11 @@ plots.show(fig, alt)
 # **Figure.** The more multiply-adds a unit has for each value that its convolutions put out, the faster it works
 # through them; the numbers at the points are the channels (times of the stored run).
 #
-# In the stored run the six units, basic and bottleneck, lie near one rising curve. Compare the basic unit on 16
-# channels with the bottleneck on 256: they are alike in this ratio, 144 and 181, and in little else, and their rates
-# are alike. So what tells is less the kind of unit than how many multiply-adds come with each value. A bottleneck has a
-# 17th of the multiply-adds, but three quarters of the values.
+# In the stored run the rates of the six units rise with this ratio, basic and bottleneck alike. Compare the basic
+# unit on 16 channels with the bottleneck on 256: they are alike in this ratio, 144 and 181, and in little else, and
+# their rates are of one order, where those of the six range over more than a factor of ten. So what tells is less the
+# kind of unit than how many multiply-adds come with each value. A bottleneck has a 17th of the multiply-adds, but
+# three quarters of the values.
 #
 # Here is an argument why that should matter. Each value must be written, normalised, rectified and read again by the
 # next layer, whatever it cost to compute. With 11 multiply-adds a value that is much of the work, with 2,304 it is
@@ -236,7 +241,7 @@ plots.show(fig, alt)
 # - a bottleneck saves **parameters** at any width;
 # - it saves **time** too where channels are many, as in the ImageNet nets, and much less of it where they are few.
 #
-# Times depend on the machine and on the library, and on a GPU they are others. The counts are the same everywhere.
+# Times depend on the machine and on the library, and differ on a GPU. The counts are the same everywhere.
 #
 # ## 3 Table 1, rebuilt
 #
@@ -376,7 +381,7 @@ tabulate.tabulate(rows, header, tablefmt="html", disable_numparse=True, colalign
 # Sum the multiply-adds by the side of the feature map that they write; a dense layer writes a single pixel.
 #
 # **Predict.** On maps of which side does VGG-19 spend most of its multiply-adds: 224, 112, 56, 28, 14 or 7? And
-# ResNet-152? Two numbers.
+# ResNet-152? Name more than one if they share the first place.
 
 
 # %%
@@ -397,7 +402,8 @@ alt = "Bars of multiply-adds for VGG-19, ResNet-34, ResNet-50 and ResNet-152, di
 plots.show(fig, alt)
 
 # %% [markdown]
-# **Figure.** VGG-19 spends most of its multiply-adds on maps of 56 and of 28 pixels, ResNet-152 on maps of 14.
+# **Figure.** VGG-19 spends most of its multiply-adds on maps of 56 and of 28 pixels, on both as much: four times the
+# weights, on a quarter of the pixels. ResNet-152 spends most on maps of 14.
 
 # %%
 for name, parts in shares.items():
@@ -407,12 +413,15 @@ dense = sum(layer.count.parameters for layer in accounts["VGG-19"].layers if lay
 print(f"VGG-19: {dense:,} of {accounts['VGG-19'].total.parameters:,} parameters in its three dense layers")
 
 # %% [markdown]
-# Two things make VGG-19 costly. A quarter of its multiply-adds goes into maps of 112 pixels and more, which the ResNets
-# leave behind after one convolution. And on maps of 56 pixels it has 256 channels where ResNet-34 has 64: a layer with
-# a quarter of the channels costs a sixteenth. As to its parameters, six of seven sit in the three dense layers; the
-# ResNets average instead and have one dense layer.
+# Two things make VGG-19 costly. A quarter of its multiply-adds goes into maps of 112 pixels and more, which the
+# ResNets leave behind after one convolution. And on maps of 56 pixels it has 256 channels where ResNet-34 has 64: a
+# layer with a quarter of the channels costs a sixteenth. As to its parameters, six of seven sit in the three dense
+# layers; the ResNets average instead and have one dense layer.
 #
 # ### What the depth bought
+#
+# The letters in the next table are the shortcuts of lesson 02: A has no weights, B projects where the dimensions
+# change, C projects in every unit.
 #
 # None of these nets can be trained in a lesson. Here is what the paper measured on ImageNet's validation set: the
 # *top-1 error*, the share of images whose most probable class is a wrong one, with the probabilities averaged over ten
@@ -444,8 +453,8 @@ for number, (label, names) in enumerate(lines.items()):
     x, y = [costs[name].multiply_adds / 1e9 for name in names], [errors[name][1] for name in names]
     plots.line(ax, number, x, y, label).lines[-1].set_marker(plots.MARKERS[number])
     for name, *point in zip(names, x, y, strict=True):
-        depth = name.split("-")[1].removesuffix(" A").removesuffix(" B")
-        ax.annotate(depth, point, beside[number][:2], textcoords="offset points", ha=beside[number][2], fontsize=9)
+        text = f"{name.split('-')[1]} plain" if label == "plain" else name.split("-")[1]  # such as "34 A"
+        ax.annotate(text, point, beside[number][:2], textcoords="offset points", ha=beside[number][2], fontsize=9)
 ax.margins(x=0.08)
 ax.set(xlabel="multiply-adds for one image, in 1e9 (computed)", ylabel="top-1 error, % (quoted)")
 ax.legend(frameon=False)
@@ -454,13 +463,13 @@ plots.show(fig, alt)
 
 # %% [markdown]
 # **Figure.** From 18 to 34 layers the error of plain nets rises, and that of ResNets falls, on to 152 layers (errors
-# quoted, multiply-adds computed; the numbers at the points are the layers).
+# quoted, multiply-adds computed; the numbers at the points are the layers, the letters the shortcut option).
 #
-# This is degradation on ImageNet, at full length: plain-34 is *worse* than plain-18, though it costs twice as much, and
-# its training error is higher too (Fig. 4, left). With shortcuts the order is reversed. From 34 layers to 50 the cost
-# rises by a twentieth and the error falls by 1.67 points: with bottlenecks the same work buys more layers and wider
-# signals. From 101 to 152 half as much again buys 0.32 points. The paper does not say how much such figures vary from
-# run to run.
+# This is degradation on ImageNet, at full length: plain-34 is *worse* than plain-18, though it costs twice as much,
+# and its training error is higher too (Fig. 4, left). With shortcuts the order is reversed. From 34 layers to 50 the
+# cost rises by a twentieth and the error falls by 1.67 points: with bottlenecks the same work buys more layers and
+# wider signals. From 101 to 152 half as much again buys 0.32 points. The paper does not say how much such figures
+# vary from run to run.
 #
 # ### The shortcut must stay free
 #
@@ -489,7 +498,7 @@ for what in ("parameters", "multiply_adds"):
 # %%
 theirs = keras.applications.ResNet50(weights=None, include_top=False, pooling="avg", input_shape=(64, 64, 3))
 features = keras.Model(ours.input, ours.get_layer("pool").output)  # ours up to the same place, (B, 2048)
-print(f"weights: {theirs.count_params():,} theirs, {features.count_params():,} ours")
+print(f"weights: {theirs.count_params():,} theirs, {features.count_params():,} ours (statistics, no dense layer)")
 total = accounting.planned(keras.applications.ResNet50, weights=None).total
 print(f"multiply-adds of the whole net at 224x224, theirs: {total.multiply_adds:,}")
 
@@ -552,10 +561,11 @@ for training in (False, True):
     print("in training: " if training else "in inference:", f"{np.abs(outputs[1] - outputs[0]).max():.2f}")
 
 # %% [markdown]
-# In training a bias before batch norm has no effect: batch norm subtracts the mean of the batch, and the bias goes with
-# it. So it gets no gradient either, and networks like ours leave it out. In inference it does have an effect, because
-# the moving mean has been collected earlier and stays. A transplant may not drop it; it must go where it has the same
-# effect.
+# In training a bias before batch norm has no effect: batch norm subtracts the mean of the batch, and the bias goes
+# with it. So it gets no gradient either, and networks like ours leave it out. In inference batch norm subtracts a
+# moving mean. That of a trained net contains the bias that was there in training, and the two cancel. Change or drop
+# the bias afterwards, as here, and the mean no longer fits. A transplant may not drop it; it must go where it has the
+# same effect.
 #
 # In inference a channel of the convolution, $z$, with its bias $b$, comes out as
 #
@@ -632,7 +642,7 @@ print(f"difference: {difference(features(images), theirs(images)):.2f} standard 
 # Our net computes what theirs computes. But would we have noticed a mistake? Make one: put back a single batch norm's
 # mean as it was in theirs, as if the biases of one convolution of 53 had been forgotten.
 #
-# **Predict.** Is one convolution in 53 enough to be seen at the end? Yes or no.
+# **Predict.** By how many standard deviations does that change the outputs at the end: a hundredth, a tenth, or more?
 
 # %%
 norm = features.get_layer("stage3_block2_bn2")
@@ -711,7 +721,7 @@ more = totals["3x3"].multiply_adds - totals["1x1"].multiply_adds
 print(f"difference: {more:,}, {100 * more / totals['1x1'].multiply_adds:.1f}%")
 
 # %% [markdown]
-# We do. So whoever reads "ResNet-50, 4.1 GFLOPs" beside "ResNet-50, 3.8 billion FLOPs" reads of two networks.
+# We do. So whoever reads "ResNet-50, 4.1 GFLOPs" beside "ResNet-50, 3.8 billion FLOPs" is reading about two networks.
 #
 # **Exercise 3** (7 minutes). Where do the 231,211,008 come from? For one unit, which gets a map of side x side pixels
 # (an even number) and `channels` channels, and has the inner width `width`: how many multiply-adds does it gain when
@@ -799,9 +809,13 @@ for row, column in [(0, 0), (0, 1), (1, 0), (1, 1)]:
 # The pixels that are read come from 3x3 convolutions, which have seen their neighbours. What is lost is work: the last
 # unit of the stage computes a map of which a quarter is used.
 #
-# Is the 3x3 variant better for it? NVIDIA's README says: more accurate by about 0.5% top-1, slower by about 5% (quoted;
-# it does not say over how many runs). The 6.0% more multiply-adds fit the second. fb.resnet.torch reports lower errors
-# than the paper too, but by its README its training differs in three other things as well. We have not measured it.
+# With the stride in the 3x3 all four places count. The branch's windows read (1, 1) most often, as the grid shows. The
+# shortcut reads (0, 0) alone, which is why the change there is so large.
+#
+# Is the 3x3 variant better for it? NVIDIA's README says: more accurate by about 0.5% top-1, slower by about 5%
+# (quoted; it does not say over how many runs). The 6.0% more multiply-adds fit the second. fb.resnet.torch reports
+# lower errors than the paper too, but by its README its training differs in three other things as well. We have not
+# measured it.
 #
 # ## 6 Go further
 #
@@ -829,15 +843,17 @@ def between_stem_and_pool(stages):
 print(f"{accounting.planned(between_stem_and_pool, stages).total.multiply_adds:,} multiply-adds in the stages")
 
 # %% [markdown]
-# **Exercise 4** (30 minutes). Build stages that put out **the same, with the same weights**, in fewer multiply-adds:
-# start from a copy of `stages`, and keep the names. A `Unit` has the fields `stride`, `stride_in` ("1x1" or "3x3") and
+# **Exercise 4** (30 minutes). Build stages that put out **the same, with the same weights**, and compute nothing that
+# no later layer reads. They make 3,362,193,408 multiply-adds (computed by the check) instead of the number above:
+# start from a copy of `stages`, and keep the names. A `Unit` has the fields `stride`, `stride_in` ("1x1" or "3x3")
+# and
 # `shortcut`: "B" projects where the shapes differ, "A" takes every `stride`-th pixel and adds channels of zeros where
 # there are too few. The check builds both nets and compares them, which takes some seconds.
 
 
 # %%
 def lean_stages(x):
-    """Map (B, H, W, 64) to (B, H/8, W/8, 2048) as the published stages do, in fewer multiply-adds."""
+    """Map (B, H, W, 64) to (B, H/8, W/8, 2048) as the published stages do, without idle work."""
     return ...
 
 
@@ -891,13 +907,14 @@ checks.lean_stages(lean_stages)
 # - It saves parameters at any width, but only a quarter of the values that have to be moved. So with many channels it
 #   saves time, and with few not much of it *(computed; times of the stored run)*.
 # - ResNet-152 needs 11.3e9 multiply-adds and 60,192,808 parameters, VGG-19 19.6e9 and 143,667,240 *(computed)*.
-# - The paper's Table 1 is ours, rounded, but for ResNet-50: 3.858e9, where it prints 3.8 *(computed, quoted)*.
+# - The paper's Table 1 is ours, rounded (34 layers with option A), but for ResNet-50: 3.858e9, where it prints 3.8
+#   *(computed, quoted)*.
 # - On ImageNet plain-34 is worse than plain-18, and ResNets get better up to 152 layers *(quoted)*.
 # - Our ResNet-50 computes what `keras.applications.ResNet50` computes, once its biases are folded into batch norm's
 #   means *(computed)*.
-# - Two networks are published as "ResNet-50", with the same parameters and the same shapes: 3.858e9 multiply-adds with
-#   the stride in the 1x1, 4.089e9 with the stride in the 3x3 *(computed, quoted)*. The first never reads three quarters
-#   of three of its maps *(computed)*.
+# - Two networks are published as "ResNet-50", with the same parameters and the same shapes: 3.858e9 multiply-adds
+#   with the stride in the 1x1, 4.089e9 with the stride in the 3x3 *(computed, quoted)*. The first never reads three
+#   quarters of three of its maps *(computed)*.
 #
 # **Sources.** K. He, X. Zhang, S. Ren, J. Sun, *Deep Residual Learning for Image Recognition*, arXiv 1512.03385, 2015.
 # K. Simonyan, A. Zisserman, *Very Deep Convolutional Networks for Large-Scale Image Recognition*, arXiv 1409.1556,

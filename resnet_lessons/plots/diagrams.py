@@ -30,7 +30,8 @@ def unit_diagram(ax, layers, shortcut=None):
         ax.annotate("", (0, -end), (1.2, -end), arrowprops=style)
         label = "x" if shortcut == "solid" else "x,\nresized"
         ax.text(1.3, (0.55 - end) / 2, label, fontsize=10, style="italic")
-    ax.set(xlim=(-1.6, 1.9), ylim=(-len(layers) + 0.1, 1.3))
+    drawn = 0 if ax.get_autoscaley_on() else ax.get_ylim()[0]  # by axes that share the scale
+    ax.set(xlim=(-1.6, 1.9), ylim=(min(drawn, -len(layers) + 0.1), 1.3))
     ax.axis("off")
     return ax
 
