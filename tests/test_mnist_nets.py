@@ -42,7 +42,7 @@ def tutorial_by_hand(second_biases):
     return kernels + biases + sum((inputs + 1) * outputs for inputs, outputs in TUTORIAL_DENSE)
 
 
-def test_the_tutorials_parameters_are_the_208970_of_its_description(tutorial):
+def test_the_tutorials_parameters_are_the_208970_that_the_tutorial_is_known_by(tutorial):
     by_hand = tutorial_by_hand(second_biases=[16, 16, 16, 16, 32])
     assert by_hand == tutorial.count_params() == accounting.account(tutorial).total.parameters == 208_970
 

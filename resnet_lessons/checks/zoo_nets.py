@@ -59,7 +59,7 @@ def _sides_in_words(sides, multiply_adds, n):
     found = "; ".join(f"{width} channels: {' and '.join(map(str, sides[width]))}" for width in SIDES)
     ratio = multiply_adds / accounting.count(Spec("v1", 6 * n + 2)).multiply_adds
     return (
-        f"For n = {n} the convolutions put out maps of so many pixels a side: {found}. The paper's are 32, 16 and 8. "
+        f"For n = {n} the maps have these sides: {found}. The paper's are 32, 16 and 8. "
         f"The net makes {ratio:.1f} times as many multiply-adds. Where does a stage halve its maps?"
     )
 
@@ -131,7 +131,7 @@ def _unnormalized(model, channels):
 
 
 def _undone(model, channels):
-    """Say how many weights of one number a channel do nothing: a batch norm that follows directly undoes them."""
+    """Say which weights of one number a channel do nothing: a batch norm that follows directly undoes them."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(16, 8, 8, channels))
     before = _run(model, x, x.shape, training=True)
@@ -140,13 +140,17 @@ def _undone(model, channels):
         _change(model, x, before, vector, lambda values: values + rng.uniform(0.5, 1.5, values.shape))
         for vector in vectors
     ]
-    idle = sum(change < 0.01 for change in changes)
-    if not idle:
-        return ""
-    return (
-        f"Of {len(vectors)} vectors of scales and shifts {idle} can be changed as one likes without any effect in "
-        "training mode: a batch norm that follows directly undoes them."
-    )
+    idle = [vector for vector, change in zip(vectors, changes, strict=True) if change < 0.01]
+    norms = {vector.path.rpartition("/")[0] for vector in idle if vector.name in ("gamma", "beta")}
+    others = sum(vector.name not in ("gamma", "beta") for vector in idle)
+    told = []
+    if norms:
+        counted = "one batch norm have" if len(norms) == 1 else f"{len(norms)} batch norms have"
+        told.append(f"The scale and shift of {counted} no effect: another batch norm follows directly.")
+    if others:
+        counted = "one bias has" if others == 1 else f"{others} biases have"
+        told.append(f"{counted.capitalize()} no effect: a batch norm follows directly.")
+    return " ".join(told)
 
 
 def _change(model, x, before, weight, changed):

@@ -60,7 +60,7 @@ def test_maps_of_32_16_8_pass(function):
         (staged((1, 1, 2)), "16 channels: 32; 32 channels: 32; 64 channels: 16."),
         (staged((2, 2, 2)), "16 channels: 16 and 32; 32 channels: 8; 64 channels: 4."),
         (lambda n: staged((1, 2, 2))(n, widths=(16, 32, 48)), "For n = 1 no convolution has 64 channels."),
-        (lambda n: staged((1, 2, 2 if n == 1 else 1))(n), "For n = 2 the convolutions put out maps"),
+        (lambda n: staged((1, 2, 2 if n == 1 else 1))(n), "For n = 2 the maps have these sides: 16 channels: 32;"),
         (lambda _: keras.Sequential([layers.Dense(3)]), "The model cannot be counted"),
         (lambda _: keras.Input((32, 32, 3)), "It should return a functional keras.Model."),
     ],
@@ -162,14 +162,14 @@ def test_one_norm_a_convolution_passes(function):
 @pytest.mark.parametrize(
     ("counts", "bare", "idle"),
     [
-        ((2, 0), ["convolution 2"], "Of 4 vectors of scales and shifts 2 "),
-        ((0, 2), ["convolution 1"], "Of 4 vectors of scales and shifts 2 "),
+        ((2, 0), ["convolution 2"], "of one batch norm have no effect"),
+        ((0, 2), ["convolution 1"], "of one batch norm have no effect"),
         ((1, 0), ["convolution 2"], None),
         ((0, 1), ["convolution 1"], None),
         ((0, 0), ["convolution 1", "convolution 2"], None),
-        ((2, 1), [], "Of 6 vectors of scales and shifts 2 "),
-        ((1, 2), [], "Of 6 vectors of scales and shifts 2 "),
-        ((2, 2), [], "Of 8 vectors of scales and shifts 4 "),
+        ((2, 1), [], "of one batch norm have no effect"),
+        ((1, 2), [], "of one batch norm have no effect"),
+        ((2, 2), [], "of 2 batch norms have no effect"),
     ],
 )
 def test_missing_and_doubled_norms_are_told_apart(counts, bare, idle):
@@ -178,7 +178,19 @@ def test_missing_and_doubled_norms_are_told_apart(counts, bare, idle):
     assert [number in verdict.message for number in ("convolution 1", "convolution 2")] == [
         number in bare for number in ("convolution 1", "convolution 2")
     ]
-    assert (idle or "vectors of scales") in verdict.message if idle else "vectors of scales" not in verdict.message
+    assert idle in verdict.message if idle else "no effect" not in verdict.message
+
+
+def test_a_bias_before_a_norm_is_told():
+    def biased(channels):
+        x = keras.Input((8, 8, channels))
+        y = layers.BatchNormalization()(layers.Conv2D(channels, 3, padding="same")(x))
+        y = layers.Conv2D(channels, 3, padding="same")(layers.ReLU()(y))
+        return keras.Model(x, layers.ReLU()(layers.Add()([x, layers.BatchNormalization()(y)])))
+
+    verdict = checks.zoo_norms(biased)
+    assert verdict.passed is False
+    assert verdict.message == "2 biases have no effect: a batch norm follows directly."
 
 
 def test_a_unit_of_one_convolution_is_told():
