@@ -12,6 +12,7 @@ from .folder import FolderError, RunFolder
 from .optimizers import SGD, Adam
 from .refusals import run_in
 from .run import Run, Settings
+from .trained import trained
 
 __all__ = [
     "PRECISIONS",
@@ -33,4 +34,5 @@ __all__ = [
     "run_in",
     "time_updates",
     "train",
+    "trained",
 ]

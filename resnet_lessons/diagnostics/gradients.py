@@ -1,8 +1,4 @@
-"""Look inside a network: a model and arrays in, arrays out.
-
-He et al. 2015, Sec. 4.1, argue that plain nets with batch norm do not suffer from vanishing gradients; lesson 01 checks
-it with ``gradient_norms``.
-"""
+"""Gradients, layer by layer."""
 
 from resnet_lessons import backend
 
