@@ -34,56 +34,54 @@ shortcut_a = np.array(blocks.ZeroPadShortcut(filters=2, stride=2)(small_map))  #
 print("channel 1:", shortcut_a[0, :, :, 0].tolist(), " channel 2:", shortcut_a[0, :, :, 1].tolist())
 
 # %% [markdown]
-# The unit in code:
+# The unit you wrote in lesson 02 is `blocks.unit` in the package. It takes x and a `blocks.Unit`, which says what the
+# unit is made of: its name, its channels (`width`), its stride, its shortcut. A stage is a chain of n such units. The
+# first unit of stages 2 and 3 has stride 2, and in every stage after the first the channels double.
+
+
+# %%
+def stage(x, number, n):
+    """Chain the n units of stage 1, 2 or 3."""
+    for block in range(1, n + 1):
+        stride = 2 if number > 1 and block == 1 else 1
+        name = f"stage{number}_block{block}"
+        unit = blocks.Unit(name, width=16 * 2 ** (number - 1), stride=stride, shortcut="A")
+        x = blocks.unit(x, unit)
+    return x
+
+
+# %% [markdown]
+# Before the first stage stands one more convolution, and after the last the mean over all pixels and a dense layer.
 
 # %%
 import keras
 from keras import layers
 
 
-def conv_bn(x, filters, stride=1):
-    """Map (B, H, W, C) to (B, H/stride, W/stride, filters)."""
-    x = layers.ZeroPadding2D(1)(x)
-    x = layers.Conv2D(filters, 3, strides=stride, use_bias=False, kernel_initializer="he_normal")(x)
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
-
-
-def residual_unit(x, filters, stride=1):
-    """Add F(x) to x, or to its shortcut A where the stride is 2."""
-    y = layers.ReLU()(conv_bn(x, filters, stride))
-    y = conv_bn(y, filters)
-    shortcut = x if stride == 1 else blocks.ZeroPadShortcut(filters, stride)(x)
-    return layers.ReLU()(layers.Add()([shortcut, y]))
-
-
-# %% [markdown]
-# The network is what it was in lesson 01, with units for pairs: one convolution, three stages of n units, the mean
-# over all pixels, a dense layer.
-
-
-# %%
 def resnet(n):
     """Build the residual net of 6n+2 layers: (B, 32, 32, 3) to (B, 10) logits."""
     inputs = keras.Input((32, 32, 3))
-    x = layers.ReLU()(conv_bn(inputs, 16))
-    for stage, filters in enumerate([16, 32, 64]):
-        for unit in range(n):
-            x = residual_unit(x, filters, stride=2 if stage > 0 and unit == 0 else 1)
+    x = blocks.conv(inputs, 16, kernel=3, stride=1, style="paper", name="first_conv")
+    x = layers.ReLU()(blocks.batch_norm(x, style="paper", name="first_bn"))
+    for number in (1, 2, 3):
+        x = stage(x, number, n)
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, layers.Dense(10)(x))
 
 
 # %% [markdown]
-# It is the package's `models.resnet_v1`: with the same weights it gives the same outputs, in use and in training.
+# Each unit has two convolutions, there are 3n units, and with the first convolution and the dense layer that makes 6n+2
+# layers with weights. It is the package's `models.resnet_v1`: with the same weights it gives the same outputs, in use
+# and in training.
 
 # %%
 from resnet_lessons import models
 
 noise = np.random.default_rng(0).normal(size=(8, 32, 32, 3)).astype("float32")
-by_hand, packaged = resnet(3), models.resnet_v1(20)
-packaged.set_weights(by_hand.get_weights())
+assembled, packaged = resnet(3), models.resnet_v1(20)
+packaged.set_weights(assembled.get_weights())
 for training_mode in (False, True):
-    outputs = [np.array(net(noise, training=training_mode)) for net in (by_hand, packaged)]
+    outputs = [np.array(net(noise, training=training_mode)) for net in (assembled, packaged)]
     same = np.allclose(*outputs, rtol=1e-3, atol=1e-3)
     print("training:" if training_mode else "inference:", "same outputs" if same else "different outputs")
 
