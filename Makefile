@@ -27,8 +27,9 @@ define find_python
 	fi
 endef
 
-# A file of tests, or a lesson, runs whole in one of two processes: its tests share what is slow to make.
-PARALLEL := -n 2 --dist loadfile
+# A file of tests, or a lesson, runs whole in one of two processes: its tests share what is slow to make. The files are
+# shared out in the order that tests/conftest.py gives them, the lessons in that of their numbers.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 # $(call nbval,WORKDIR,NOTEBOOKS): both caches are new and empty, so what the user keeps there is never seen. Figures go
 # where the kernel's inline backend puts them, as in JupyterLab.
