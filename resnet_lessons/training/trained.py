@@ -63,8 +63,8 @@ def _checked(path, digest):
     found = hashlib.sha256(contents).hexdigest()
     if found != digest:
         raise FolderError(
-            f"{path} is not the file that was recorded: its SHA-256 begins with {found[:12]}, {SUMS} has {digest[:12]}. "
-            f"{RESTORE}"
+            f"{path} is not the file that was recorded: its SHA-256 begins with {found[:12]}, in {SUMS} with "
+            f"{digest[:12]}. {RESTORE}"
         )
     return contents
 
