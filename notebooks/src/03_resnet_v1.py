@@ -911,10 +911,10 @@ results.table(recorded, columns=columns, recorded_only=True, tablefmt="html")
 # The column of the paper (*quoted*) stands for another problem: the original images, and eight times the updates. On
 # re-encoded images, which have lost detail, the same net has a higher error, so no row reaches or misses the paper's.
 #
-# To fill the column that is missing here, `resnet-lessons reproduce v1-20-short-0` repeats such a run on the CIFAR-10
-# that you have. What the paper prints for these nets is in the table of section 2: 8.75% at 20 layers, 6.97% at 56,
-# and, for the net of 1202 layers and 19.4M parameters, 7.93%: more than with 110 layers. Since both have a similar
-# training error, the authors put that down to overfitting (*quoted*, Sec. 4.2).
+# To fill the column that is missing here, `resnet-lessons reproduce v1-20-short-seed0` repeats such a run on the
+# CIFAR-10 that you have. What the paper prints for these nets is in the table of section 2: 8.75% at 20 layers,
+# 6.97% at 56, and, for the net of 1202 layers and 19.4M parameters, 7.93%: more than with 110 layers. Since both
+# have a similar training error, the authors put that down to overfitting (*quoted*, Sec. 4.2).
 #
 # ## 7 Go further
 #

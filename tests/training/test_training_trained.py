@@ -4,7 +4,9 @@ import dataclasses
 import hashlib
 import math
 import os
+import runpy
 import shutil
+from pathlib import Path
 
 from resnet_lessons import batches, data, results, training
 from resnet_lessons.results import records
@@ -34,6 +36,16 @@ def write_sums(folder):
 
 
 def test_the_net_has_the_weights_that_the_run_ended_with(shipped, reference):
+    assert same_weights(training.trained(DROPPING, "bright", shipped), reference[0].model)
+
+
+def test_weights_ship_without_the_optimizer_s_state(shipped, reference):
+    path = shipped / "small" / WEIGHTS
+    tool = runpy.run_path(str(Path(__file__).parents[2] / "tools" / "records.py"), run_name="tool")
+    whole, stripped = path.read_bytes(), tool["without_optimizer"](path)
+    assert len(stripped) < 0.8 * len(whole)
+    path.write_bytes(stripped)
+    write_sums(shipped)
     assert same_weights(training.trained(DROPPING, "bright", shipped), reference[0].model)
 
 
