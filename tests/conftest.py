@@ -22,6 +22,7 @@ SLOW = (
     "test_training_disk.py",
     "test_training_mirrored.py",
     "test_cli_train.py",
+    "test_training_trained.py",
     "test_training_fit.py",
     "test_checks_bottlenecks.py",
     "test_accounting.py",

@@ -954,8 +954,9 @@ plots.show(fig, alt, next((group.data_title for group in recorded), None))
 # line is the mean of; the band spans them.
 
 # %%
-variants = [Spec("v1", 20, skip=skip) for skip in specs.SKIPS] + [Spec("v1", 20, order=order) for order in specs.ORDERS]
-recorded = results.groups(data="cifar10", recipe="short", specs=nets + variants)
+nets += [Spec("v1", 20, skip=skip) for skip in specs.SKIPS]
+nets += [Spec("v1", 20, order=order) for order in specs.ORDERS]
+recorded = results.groups(data="cifar10", recipe="short", specs=nets)
 columns = ["network", "exactly", "parameters", "train", "recorded", "data"]
 results.table(recorded, columns=columns, recorded_only=True, tablefmt="html")
 
