@@ -153,7 +153,7 @@ def test_the_same_seed_gives_the_same_order(images):
 
 
 def test_what_cannot_be_shuffled_is_refused(images):
-    with pytest.raises(ValueError, match="No stage of 'v1_8.*' has two units of one shape"):
+    with pytest.raises(ValueError, match=r"No stage of 'v1_8.*' has two units of one shape"):
         diagnostics.shuffle_blocks(net("v1", 8), *images, 1)
     with pytest.raises(ValueError, match=r"swaps must be .* Received: -1"):
         diagnostics.shuffle_blocks(net("v1", 14), *images, -1)
