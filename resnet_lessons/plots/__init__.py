@@ -6,12 +6,14 @@ from .diagrams import chain_diagram, unit_diagram
 from .figures import COLOURS, DASHES, MARKERS, figure, line, png, show
 from .networks import network_diagram, network_in_words
 from .pictures import images
+from .progress import epoch_curves, training_progress
 
 __all__ = [
     "COLOURS",
     "DASHES",
     "MARKERS",
     "chain_diagram",
+    "epoch_curves",
     "error_curves",
     "figure",
     "images",
@@ -25,5 +27,6 @@ __all__ = [
     "png",
     "show",
     "stacked_bars",
+    "training_progress",
     "unit_diagram",
 ]
