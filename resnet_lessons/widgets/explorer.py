@@ -12,6 +12,7 @@ from .live_trainer import LiveTrainer
 from .model_picker import ModelPicker
 from .recorded_runs import recorded_png, recorded_table
 from .schedule_viewer import ScheduleViewer
+from .tables import table_view
 
 
 class Explorer(ipywidgets.VBox):
@@ -45,8 +46,7 @@ class Explorer(ipywidgets.VBox):
         self.picker = ModelPicker(spec, recipes=[recipes.get(name) for name in names], shortcuts=True)
         self.schedule = ScheduleViewer(names, recipe, self.picker.spec.depth)
         self.trainer = LiveTrainer(dataset, self.picker.spec, self.schedule.recipe, folder)
-        self._table = ipywidgets.HTML()
-        self._table.add_class("jp-RenderedHTMLCommon")  # JupyterLab then draws it like any other table
+        self._table = table_view()
         self._curves = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "768px"})
         parts = {
             "Network": [self.picker],
@@ -81,5 +81,5 @@ class Explorer(ipywidgets.VBox):
 
 def _heading(title):
     heading = ipywidgets.HTML(f"<h3>{title}</h3>")
-    heading.add_class("jp-RenderedHTMLCommon")
+    heading.add_class("jp-RenderedHTMLCommon")  # drawn as a notebook draws it
     return heading

@@ -21,6 +21,8 @@ import tabulate
 import traitlets
 from IPython import get_ipython
 
+from .tables import table_view
+
 STATES = ("ready", "training", "stopping", "stopped", "finished", "failed")
 SHOWN = 8  # epochs, the last ones
 PACE = 1.0  # seconds between two drawings at least; one takes about a tenth
@@ -143,8 +145,7 @@ class LiveTrainer(ipywidgets.VBox):
         self._train = ipywidgets.Button(description="Train", tooltip="begin this run", button_style="primary")
         self._stop = ipywidgets.Button(description="Stop", tooltip="stop after the update under way; keep the epochs")
         self._resume = ipywidgets.Button(description="Resume", tooltip="go on after the last whole epoch of this run")
-        self._words, self._table = ipywidgets.HTML(), ipywidgets.HTML()
-        self._table.add_class("jp-RenderedHTMLCommon")  # JupyterLab then draws it like any other table
+        self._words, self._table = ipywidgets.HTML(), table_view()
         self._drawing = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "768px"})
         self._train.on_click(lambda _: self.train())
         self._stop.on_click(lambda _: self.stop())

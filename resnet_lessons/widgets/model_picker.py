@@ -11,6 +11,8 @@ import ipywidgets
 import tabulate
 import traitlets
 
+from .tables import table_view
+
 TIMED_BATCH = 64  # images an update, when the picker times one
 
 
@@ -91,9 +93,7 @@ class ModelPicker(ipywidgets.VBox):
         self._shortcut = ipywidgets.Dropdown(description="shortcut")
         self._shortcut.tooltip = "where dimensions change: A zeros, B a projection; C: a projection in every unit"
         self._offer_shortcuts()
-        self._table, self._words, self._times = (ipywidgets.HTML() for _ in range(3))
-        for html in (self._table, self._times):
-            html.add_class("jp-RenderedHTMLCommon")  # JupyterLab then draws its table like any other
+        self._table, self._words, self._times = table_view(), ipywidgets.HTML(), table_view()
         self._drawing = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "816px"})
         self.timer = ipywidgets.Button(description="Time it here", tooltip="train a few updates on random images")
         controls = [self._family, self._block, self._n, *([self._shortcut] if shortcuts else [])]

@@ -6,6 +6,8 @@ import ipywidgets
 import tabulate
 import traitlets
 
+from .tables import table_view
+
 
 def schedule_table(recipe, tablefmt="html"):
     """Make a table of a recipe's phases: which updates, at which learning rate.
@@ -72,8 +74,7 @@ class ScheduleViewer(ipywidgets.VBox):
         self._name = ipywidgets.Dropdown(options=names, value=recipe or names[0], description="recipe")
         self._place = ipywidgets.IntSlider(value=0, min=0, max=100, description="% made")
         self._place.tooltip = "a moment of the training, in percent of all updates"
-        self._words, self._reading, self._table = (ipywidgets.HTML() for _ in range(3))
-        self._table.add_class("jp-RenderedHTMLCommon")  # JupyterLab then draws it like any other table
+        self._words, self._reading, self._table = ipywidgets.HTML(), ipywidgets.HTML(), table_view()
         self._drawing = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "640px"})
         super().__init__([self._name, self._words, self._table, self._drawing, self._place, self._reading])
         self._shown, self.depth = None, depth
