@@ -130,7 +130,7 @@ class LiveTrainer(ipywidgets.VBox):
     def __init__(self, dataset, spec, recipe, folder="runs/explorer", seed=0, **options):
         self.dataset, self.folder, self.run, self.error = dataset, Path(folder), None, None
         self._options, self._training, self._loop, self._lock = options, None, None, threading.Lock()
-        self._drawn = None
+        self._drawn = self._last = None
         self._make_parts()
         buttons = ipywidgets.HBox([self._train, self._stop, self._resume], layout={"flex_flow": "row wrap"})
         super().__init__([self._seed, buttons, self._words, self._drawing, self._table])
@@ -159,6 +159,11 @@ class LiveTrainer(ipywidgets.VBox):
         """The folder of the run that Train and Resume mean."""
         return run_folder(self.folder, self.spec, self.recipe, self.seed, self.dataset.name)
 
+    @property
+    def progress(self):
+        """The ``training.Progress`` of the training under way, or of the last one."""
+        return training.Progress() if self._last is None else self._last.progress()
+
     # What the buttons do
 
     def train(self):
@@ -169,7 +174,7 @@ class LiveTrainer(ipywidgets.VBox):
             self.run = self.error = None
             self._loop = _running_loop()
             watch = {"changed": self._ask_to_redraw, "every": PACE}
-            self._training = training.Background(
+            self._training = self._last = training.Background(
                 self.spec, self.recipe, self.dataset, self.out, self.seed, **watch, **self._options
             )
             _running.add(self)
