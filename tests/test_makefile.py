@@ -40,7 +40,19 @@ def test_make_alone_lists_every_target():
     status, text = make()
     assert status == 0
     targets = re.findall(r"^  ([a-z-]+) +\w", text, re.MULTILINE)
-    assert targets == ["help", "lab", "lint", "test", "test-gpu", "kills", "notebooks", "handout", "lock", "clean"]
+    assert targets == [
+        "help",
+        "lab",
+        "app",
+        "lint",
+        "test",
+        "test-gpu",
+        "kills",
+        "notebooks",
+        "handout",
+        "lock",
+        "clean",
+    ]
 
 
 @pytest.mark.parametrize(("version", "said"), [("3.10", "is 3.10"), ("3.14", "is 3.14"), (None, "none that runs")])

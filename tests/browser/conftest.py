@@ -52,10 +52,23 @@ def browser():
         opened.close()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Keep what the browser showed when a test failed, before its page is closed."""
+    report = yield
+    page = getattr(item, "funcargs", {}).get("page")
+    if call.when == "call" and report.failed and page is not None:
+        path = ROOT / "build" / "test" / f"{item.name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=path)
+        report.sections.append(("screenshot", str(path)))
+    return report
+
+
 @pytest.fixture
 def page(browser):
     opened = browser.new_page(viewport={"width": 1400, "height": 1000})
-    opened.set_default_timeout(90_000)  # milliseconds; a loaded machine is slow
+    opened.set_default_timeout(60_000)  # milliseconds; a loaded machine is slow
     yield opened
     opened.close()
 

@@ -5,7 +5,7 @@ import time
 
 import filelock
 
-COUNT = re.compile(r"[Uu]pdate ([\d,]+)")
+COUNT = re.compile(r"Update ([\d,]+) of")
 
 
 class Lesson:
@@ -14,7 +14,7 @@ class Lesson:
     def __init__(self, page, server, name):
         self.page = page
         page.goto(f"{server.address}/doc/tree/notebooks/{name}.ipynb?token=test&reset", wait_until="domcontentloaded")
-        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()  # the kernel is there
+        self._idle()
 
     def cell(self, text):
         """Find the code cell that holds a text."""
@@ -35,8 +35,12 @@ class Lesson:
         self.page.keyboard.press("Shift+Enter")
         self._done(self.cell(code))
 
+    def _idle(self):
+        """Wait until the kernel is there and has nothing to do; what is run before that, JupyterLab drops."""
+        self.page.locator(".jp-StatusBar-TextItem", has_text="| Idle").wait_for()
+
     def _done(self, cell):
-        self.page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+        self._idle()
         cell.locator(".jp-InputPrompt").filter(has_text=re.compile(r"\[\d+\]")).first.wait_for()
         return cell.locator(".jp-Cell-outputWrapper")
 
@@ -88,7 +92,7 @@ class Trainer:
         """Wait until at least so many updates are made, as the sentence says; return the sentence's number."""
         self.page.wait_for_function(
             """least => [...document.querySelectorAll('[role=status], [role=alert]')].some(
-                element => Number((element.innerText.match(/[Uu]pdate ([\\d,]+)/) || ['', '0'])[1].replaceAll(',', ''))
+                element => Number((element.innerText.match(/Update ([\\d,]+) of/) || ['', '0'])[1].replaceAll(',', ''))
                     >= least)""",
             arg=least,
         )

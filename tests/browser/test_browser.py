@@ -68,7 +68,7 @@ def test_lesson_10_trains_stops_and_is_interrupted(page, lab, place):
     trainer.stopped(LIMIT)
     assert pages.nobody_trains_in(place / "runs" / "explorer" / RUN)
 
-    lesson.run_instead("dataset = data.load(", "from resnet_lessons import training\ntraining.Background.stop = id")
+    lesson.run_instead("dataset = data.load(", "from resnet_lessons.training import Background; Background.stop = id")
     trainer.button("Resume").press("Enter")
     trainer.words("training error")
     with pytest.raises(TooLate):  # the negative control: what this test says of a trainer that ignores Stop
@@ -99,13 +99,14 @@ def test_the_page_keeps_whole_epochs_when_it_is_closed(page, app, place):
     trainer.updates()
     moved = trainer.curve_moves(empty)
     trainer.curve_moves(moved)
-    trainer.root.locator("td:text-is('352')").wait_for()  # the first epoch's line
+    trainer.root.locator("td:text-is('352')").wait_for(timeout=240_000)  # the first epoch's line, of 45,000 images
     assert trainer.stop(LIMIT) < LIMIT
     [line] = log(folder)
     assert line["step"] == 352
 
     trainer.button("Resume").click()
     trainer.updates(353)
+    trainer.words("training error")
     trainer = opened()  # the page is left while it trains
     trainer.words(re.compile("Begun and not finished. 1 epochs? .*Resume begins with update 353 of 8,000"))
     assert log(folder) == [line]
