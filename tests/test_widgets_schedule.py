@@ -30,7 +30,7 @@ def test_the_table_of_the_paper_for_deep_nets():
 
 def test_one_cycle_goes_up_and_down():
     up, down = rows(recipes.get("fast-accuracy"))
-    assert (up[0], down[0]) == ("1 to 3,520", "3,521 to 14,080")
+    assert (up[0], down[0]) == ("1 to 2,816", "2,817 to 14,080")
     assert float(up[1]) < float(up[2]) == 0.2
     assert float(down[2]) < float(down[1]) < 0.2
 

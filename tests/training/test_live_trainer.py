@@ -3,10 +3,8 @@
 import asyncio
 import dataclasses
 import signal
-import sys
 import threading
 import time
-from pathlib import Path
 
 from resnet_lessons import plots, training, widgets
 from resnet_lessons.widgets import live_trainer
@@ -15,9 +13,7 @@ import html_tables
 import ipywidgets
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent / "training"))
-from small_runs import DROPPING, HELD_BACK, dataset, same_weights
+from small_runs import HELD_BACK, SPEC, dataset, same_weights
 
 OPTIONS = {"precision": "float32", "deterministic": True}
 ENDLESS = dataclasses.replace(HELD_BACK, name="endless", steps=10**6, drops=())
@@ -26,7 +22,7 @@ ENDLESS = dataclasses.replace(HELD_BACK, name="endless", steps=10**6, drops=())
 @pytest.fixture
 def trainer(tmp_path):
     """A trainer of a tiny net; whatever a test leaves running is stopped."""
-    made = widgets.LiveTrainer(dataset(), DROPPING, HELD_BACK, tmp_path / "runs", **OPTIONS)
+    made = widgets.LiveTrainer(dataset(), SPEC, HELD_BACK, tmp_path / "runs", **OPTIONS)
     yield made
     made.stop()
     if made._last is not None:
@@ -50,7 +46,7 @@ def words(trainer):
 
 def picture(trainer):
     [image] = [child for child in trainer.children if isinstance(child, ipywidgets.Image)]
-    return image.value
+    return bytes(image.value)
 
 
 def rows(trainer):
@@ -75,7 +71,7 @@ def test_it_starts_ready_with_an_empty_frame(trainer):
     assert (trainer.run, trainer.error, rows(trainer)) == (None, None, [])
     assert picture(trainer).startswith(b"\x89PNG")
     assert not trainer.out.exists()  # to look leaves nothing behind
-    assert repr(trainer) == f"LiveTrainer({DROPPING.name}, tiny, ready)"
+    assert repr(trainer) == f"LiveTrainer({SPEC.name}, tiny, ready)"
 
 
 def test_every_control_says_what_it_is(trainer):
@@ -93,7 +89,7 @@ def test_each_choice_has_its_own_folder(trainer):
     found.add(trainer.out)
     trainer.recipe = dataclasses.replace(HELD_BACK, name="other")
     found.add(trainer.out)
-    trainer.spec = dataclasses.replace(DROPPING, depth=14)
+    trainer.spec = dataclasses.replace(SPEC, depth=14)
     found.add(trainer.out)
     assert len(found) == 4
     assert trainer.out.name == f"bright-{trainer.spec.name}-other-1"
@@ -102,14 +98,14 @@ def test_each_choice_has_its_own_folder(trainer):
 # A whole run
 
 
-def test_train_returns_at_once_and_the_run_is_train_s_own(trainer, tmp_path):
+def test_train_returns_at_once_and_the_run_is_train_s_own(trainer):
     before = time.monotonic()
     button(trainer, "Train").click()
     assert time.monotonic() - before < 1
     assert trainer.state == "training"
     assert enabled(trainer) == ["Stop"]
     run = trainer.wait()
-    alone = training.train(DROPPING, HELD_BACK, dataset(), progress=None, **OPTIONS)
+    alone = training.train(SPEC, HELD_BACK, dataset(), progress=None, **OPTIONS)
     assert run is trainer.run
     assert same_weights(run.model, alone.model)
     assert trainer.state == "finished"
@@ -122,7 +118,7 @@ def test_train_returns_at_once_and_the_run_is_train_s_own(trainer, tmp_path):
 def test_a_finished_run_is_found_again(trainer, tmp_path):
     trainer.train()
     error = trainer.wait().test_error
-    again = widgets.LiveTrainer(dataset(), DROPPING, HELD_BACK, tmp_path / "runs", **OPTIONS)
+    again = widgets.LiveTrainer(dataset(), SPEC, HELD_BACK, tmp_path / "runs", **OPTIONS)
     assert (again.state, enabled(again)) == ("finished", [])
     assert f"Finished: test error {100 * error:.1f}%" in words(again)
     assert rows(again) == rows(trainer)
@@ -174,7 +170,7 @@ def test_stop_answers_within_a_second_and_an_update(trainer):
 
 def test_a_trainer_that_ignores_stop_is_told(trainer, monkeypatch):
     """The negative control of the test above."""
-    monkeypatch.setattr(training.Background, "stop", lambda self: None)
+    monkeypatch.setattr(training.Background, "stop", lambda _: None)
     trainer.recipe = ENDLESS
     trainer.train()
     until(lambda: trainer.progress.step > 20)
@@ -185,11 +181,11 @@ def test_a_trainer_that_ignores_stop_is_told(trainer, monkeypatch):
 
 
 def test_resume_goes_on_to_the_same_end_in_another_trainer(trainer, tmp_path):
-    alone = training.train(DROPPING, HELD_BACK, dataset(), progress=None, **OPTIONS)
+    alone = training.train(SPEC, HELD_BACK, dataset(), progress=None, **OPTIONS)
     stop_at(trainer, 6)
     assert enabled(trainer) == ["Resume"]
     assert len(rows(trainer)) == 1
-    other = widgets.LiveTrainer(dataset(), DROPPING, HELD_BACK, tmp_path / "runs", **OPTIONS)
+    other = widgets.LiveTrainer(dataset(), SPEC, HELD_BACK, tmp_path / "runs", **OPTIONS)
     assert (other.state, enabled(other)) == ("stopped", ["Resume"])
     assert "Begun and not finished. 1 epochs are kept: Resume begins with update 5 of 10." in words(other)
     button(other, "Resume").click()
@@ -201,12 +197,6 @@ def test_resume_goes_on_to_the_same_end_in_another_trainer(trainer, tmp_path):
 
 def stop_at(trainer, step):
     """Train until an update, and stop there."""
-
-    class Stops(training.StepLog):
-        def on_train_batch_end(self, batch, logs):
-            super().on_train_batch_end(batch, logs)
-            if len(self.loss) == step:
-                trainer._ask_to_stop()
 
     watch = training.background._Watch
     original = watch.on_train_batch_end
@@ -240,14 +230,14 @@ def test_another_choice_while_it_trains_waits_for_its_end(trainer):
     trainer.recipe = ENDLESS
     trainer.train()
     until(lambda: trainer.progress.step > 5)
-    trainer.spec = dataclasses.replace(DROPPING, depth=14)
+    trainer.spec = dataclasses.replace(SPEC, depth=14)
     assert trainer.state == "training"
     trainer.stop()
     trainer.wait()
     assert (trainer.state, enabled(trainer)) == ("ready", ["Train"])  # of the one that is chosen now
-    assert f"{DROPPING.name} by endless, seed 0: Stopped after update" in words(trainer)
+    assert f"{SPEC.name} by endless, seed 0: Stopped after update" in words(trainer)
     assert "Not trained yet" in words(trainer)
-    trainer.spec = DROPPING
+    trainer.spec = SPEC
     assert (trainer.state, enabled(trainer)) == ("stopped", ["Resume"])
 
 
@@ -411,7 +401,7 @@ def test_a_folder_in_use_is_said_and_can_be_tried_again(trainer):
 
 
 def test_a_net_that_does_not_fit_the_data_is_said(trainer):
-    trainer.spec = dataclasses.replace(DROPPING, input_shape=(16, 16, 3))
+    trainer.spec = dataclasses.replace(SPEC, input_shape=(16, 16, 3))
     trainer.train()
     with pytest.raises(ValueError, match="The network takes images of"):
         trainer.wait()
@@ -433,7 +423,7 @@ def test_a_damaged_folder_is_said_before_anything_is_pressed(trainer, tmp_path):
     trainer.train()
     trainer.wait()
     (trainer.out / "run.json").write_text("{")
-    other = widgets.LiveTrainer(dataset(), DROPPING, HELD_BACK, tmp_path / "runs", **OPTIONS)
+    other = widgets.LiveTrainer(dataset(), SPEC, HELD_BACK, tmp_path / "runs", **OPTIONS)
     assert other.state == "failed"
     assert "run.json cannot be read" in words(other)
 
@@ -471,7 +461,7 @@ def test_progress_in_words(progress, said):
 
 
 def test_the_curves_of_a_resumed_run_stand_where_its_updates_were():
-    fig, ax = plots.figure()
+    _, ax = plots.figure()
     epochs = [{"step": 4, "train_error": 0.9, "val_error": 0.8}, {"step": 8, "train_error": 0.7}]
     plots.training_progress(ax, epochs, [0.5, 0.25], first_step=8, steps=20, window=2)
     lines = {line.get_label(): line.get_xydata().tolist() for line in ax.get_lines()}
