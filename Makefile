@@ -9,6 +9,7 @@ RUN ?=
 NAME ?=
 WEIGHTS ?=
 LAB ?=
+APP ?=
 SUPPORTED := 3.11 3.12 3.13
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -73,6 +74,10 @@ $(STAMP): requirements.lock pyproject.toml $(if $(PYTHON),| same-python)
 .PHONY: lab
 lab: $(STAMP)  ## open the first lesson in JupyterLab (options: LAB="--no-browser --port 8890")
 	$(BIN)/python -m jupyter lab --ServerApp.root_dir="$(CURDIR)" $(LAB) notebooks/00_start_here.ipynb
+
+.PHONY: app
+app: $(STAMP)  ## open the explorer as a page of its own (options: APP="--no-browser --port=8866")
+	$(BIN)/python notebooks/app.py $(APP)
 
 .PHONY: lint
 lint: $(STAMP)  ## check style and formatting
