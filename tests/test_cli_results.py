@@ -22,11 +22,11 @@ SPEC = Spec("plain", 8, width=4, input_shape=(8, 8, 3))
 RECIPE = Recipe("tiny", steps=6, batch_size=16, validation=10, steps_per_epoch=2)
 
 
-class AfterUpdates:
-    """An event that is set once it has been looked at so many times."""
+class AfterLooks:
+    """An event that is set once it has been looked at so many times: after each batch, also of validation."""
 
-    def __init__(self, updates):
-        self.left = updates
+    def __init__(self, looks):
+        self.left = looks
 
     def is_set(self):
         self.left -= 1
@@ -78,7 +78,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "runs"
     train(folder / "seeds" / "seed0", seed=0)
     train(folder / "deeper", spec=dataclasses.replace(SPEC, depth=14), seed=6)
-    train(folder / "stopped", seed=7, stop=AfterUpdates(3))
+    train(folder / "stopped", seed=7, stop=AfterLooks(4))
     others = {
         "seeds/seed1": {"seed": 1, "errors": (0.5, 0.2, 0.6)},
         "seeds/seed2": {"seed": 2, "errors": (0.75, 0.3, 0.9)},

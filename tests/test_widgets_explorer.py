@@ -1,7 +1,5 @@
 """The explorer: its parts hear of each other, and what ships of a network is shown for it and for no other."""
 
-import json
-
 from resnet_lessons import recipes, results, widgets
 from resnet_lessons.specs import Spec
 from resnet_lessons.widgets import recorded_runs
@@ -10,6 +8,7 @@ import html_tables
 import ipywidgets
 import numpy as np
 import pytest
+import recorded_runs as recorded_runs_made
 
 NAMES = ("minute", "he2015", "minute-smoke")
 
@@ -26,22 +25,9 @@ def recorded(tmp_path):
     """A folder of two recorded runs of v1-20, on two data sets, and one of v1-8, as training writes them."""
     folder = tmp_path / "recorded"
     for name, depth, data, error in (("a", 20, "cifar10", 0.25), ("b", 20, "shapes10", 0.5), ("c", 8, "cifar10", 0.75)):
-        (folder / name).mkdir(parents=True)
-        run = {
-            "spec": Spec("v1", depth).to_json(),
-            "recipe": recipes.get("short").to_json(),
-            "seed": 3,
-            "data": {"name": data, "source": f"{data}, really", "sha256": "0" * 64},
-            "versions": {"python": "3"},
-            "hardware": "some",
-            "git": "some",
-            "command": "some",
-            "result": {"test_error": error},
-        }
-        line = {"train_loss": 1.0, "lr": 0.1, "seconds": 50.0, "val_loss": 1.0}
-        lines = [line | {"epoch": n, "step": 4000 * n, "train_error": 1 / (n + 1), "val_error": 0.9} for n in (1, 2)]
-        (folder / name / "run.json").write_text(json.dumps(run))
-        (folder / name / "log.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+        description = recorded_runs_made.run(spec=Spec("v1", depth), seed=3, test_wrong=round(10_000 * error))
+        description["data"] |= {"name": data, "source": f"{data}, really"}
+        recorded_runs_made.write(folder / name, description)
     return folder
 
 
@@ -66,8 +52,8 @@ def test_the_table_holds_the_runs_of_exactly_this_network(recorded):
     header, *rows = html_tables.rows(widgets.recorded_table(Spec("v1", 20), recorded))
     assert header == ["recipe", "seed", "data", "recorded: test error", "time"]
     assert rows == [
-        ["short, 8,000 updates", "3", "cifar10, really", "25.00%", "2 min"],
-        ["short, 8,000 updates", "3", "shapes10, really", "50.00%", "2 min"],
+        ["short, 704 updates", "3", "cifar10, really", "25.00%", "19 s"],
+        ["short, 704 updates", "3", "shapes10, really", "50.00%", "19 s"],
     ]
 
 
@@ -80,10 +66,10 @@ def test_without_a_run_it_says_so(recorded, spec):
 
 def test_the_curves_are_drawn_at_the_updates_of_the_log(recorded, monkeypatch):
     drawn = []
-    monkeypatch.setattr(recorded_runs.plots, "epoch_curves", lambda ax, runs: drawn.extend(runs))
+    monkeypatch.setattr(recorded_runs.plots, "epoch_curves", lambda _, runs: drawn.extend(runs))
     assert widgets.recorded_png(Spec("v1", 20), recorded).startswith(b"\x89PNG")
     assert [label for label, _ in drawn] == ["short, cifar10, seed 3", "short, shapes10, seed 3"]
-    assert [line["step"] for line in drawn[0][1]] == [4000, 8000]
+    assert [line["step"] for line in drawn[0][1]] == [352, 704]
 
 
 def test_what_ships_can_be_shown():
