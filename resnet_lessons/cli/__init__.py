@@ -11,7 +11,7 @@ from resnet_lessons import __version__
 
 import click
 
-from . import benchmark, sweeping, tables, training
+from . import benchmark, reproducing, sweeping, tables, training
 from .program import Program, examples
 
 
@@ -25,7 +25,7 @@ def main():
     """Deep residual networks in lessons: check this machine, get data, train networks and compare them."""
 
 
-for command in (training.train, training.resume, sweeping.sweep, benchmark.bench):
+for command in (training.train, training.resume, reproducing.reproduce, sweeping.sweep, benchmark.bench):
     main.add_command(command)
 
 

@@ -152,6 +152,29 @@ def _narrow_table(rows, columns, numbers):
     return _number_table(rows, list(columns), numbers)
 
 
+_RECORD_COLUMNS = {"name": 30, "network\nrecipe": 20, "seed": 5, "data": 14, "test error": 6, "hours": 6}
+
+
+def records_table(records):
+    """Show recorded runs, a line each.
+
+    Args:
+        records: a tuple of ``results.Record``.
+    """
+    rows = [
+        [
+            record.name,
+            f"{record.spec.name}\n{record.recipe['name']}",
+            record.seed,
+            record.data["source"].partition(":")[0],
+            _percent(record.result["test_error"]),
+            f"{sum(epoch.seconds for epoch in record.log) / 3600:.2f}",
+        ]
+        for record in records
+    ]
+    return _narrow_table(rows, _RECORD_COLUMNS, numbers={2, 4, 5})
+
+
 def plan_table(plan, standing):
     """Show the runs of a sweep.
 
