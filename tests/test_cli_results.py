@@ -16,6 +16,7 @@ from resnet_lessons.specs import Spec
 
 import numpy as np
 import pytest
+import recorded_runs
 from command_line import START, WIDTH, refused, run
 
 SPEC = Spec("plain", 8, width=4, input_shape=(8, 8, 3))
@@ -304,6 +305,23 @@ def test_without_a_folder_it_looks_below_runs_and_at_what_ships(trained, tmp_pat
         "mine": "runs/mine",
         "ours": "recorded/ours",
     }
+
+
+def test_the_published_table_stands_beside_what_ships(tmp_path, monkeypatch):
+    monkeypatch.setattr(results.records, "RECORDED", tmp_path)
+    recorded_runs.write(tmp_path / "a")
+    shown = run("results", "--published")
+    assert shown.exit_code == 0
+    assert max(map(len, shown.stdout.splitlines())) <= WIDTH
+    cells = [re.split(r"  +", line.strip()) for line in shown.stdout.splitlines()]
+    assert ["ResNet-20 v1", "basic 16/32/64,", "8.75 (2015,", "19.00 (1)", "short,", "CIFAR-10,"] in cells
+    assert ["ResNet-32 v1", "basic 16/32/64,", "7.51 (2015,"] in cells
+    assert "original CIFAR-10" in shown.stdout
+
+
+def test_the_published_table_takes_no_folder_and_no_json(tmp_path):
+    for arguments in ((tmp_path,), ("--json",)):
+        assert "Leave FOLDER and --json out" in refused(run("results", "--published", *arguments), code=2)
 
 
 def test_a_folder_without_a_run_or_that_is_missing_is_an_error(tmp_path):

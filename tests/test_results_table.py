@@ -129,6 +129,14 @@ def test_html_has_the_same_cells(records):
     assert html_tables.rows(str(html))[1:] == [list(row.values()) for row in parsed(markdown)]
 
 
+def test_cells_are_broken_at_a_width(records):
+    whole = results.table(records, columns=["network", "recipe"], recorded_only=True)
+    broken = results.table(records, columns=["network", "recipe"], recorded_only=True, widths=[12, 8])
+    assert max(map(len, broken.splitlines())) < max(map(len, whole.splitlines()))
+    words = sorted(word for row in parsed(broken) for cell in row.values() for word in cell.split())
+    assert words == sorted(word for row in parsed(whole) for cell in row.values() for word in cell.split())
+
+
 @pytest.mark.parametrize(("columns", "said"), [(["network", "accuracy"], "Received: accuracy"), ([], "Received: none")])
 def test_an_unknown_column_is_refused(columns, said):
     with pytest.raises(ValueError, match=re.escape(said)) as refusal:

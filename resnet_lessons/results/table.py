@@ -58,7 +58,7 @@ def _order(spec):
     return spec.style != "paper", spec != usual, spec.family, spec.depth, spec.name
 
 
-def table(records=None, *, columns=None, recorded_only=False, parameters=None, tablefmt="github"):
+def table(records=None, *, columns=None, recorded_only=False, parameters=None, tablefmt="github", widths=None):
     """Return the published table with the recorded runs beside it, as text; what is not known is left empty.
 
     Papers and Keras example report errors on the original CIFAR-10; the column "data" says what the recorded ones are
@@ -71,6 +71,7 @@ def table(records=None, *, columns=None, recorded_only=False, parameters=None, t
         parameters: a function of a Spec that returns how many trainable parameters it has, for networks without a
             run here; None: only what is printed or recorded is shown.
         tablefmt: what tabulate calls the format: "github", "html", "plain" and so on.
+        widths: the most characters of each column, which longer cells are broken at; None: they are not.
 
     Returns:
         The table. For "html" it shows itself in a notebook.
@@ -86,7 +87,8 @@ def table(records=None, *, columns=None, recorded_only=False, parameters=None, t
     cells = [[_CELLS[column](row, parameters) for column in columns] for row in shown]
     align = ["right" if column in _NUMBERS else "left" for column in columns]
     headers = [COLUMNS[column] for column in columns]
-    return tabulate(cells, headers, tablefmt, colalign=align if cells else None, disable_numparse=True)
+    broken = {} if widths is None else {"maxcolwidths": list(widths), "maxheadercolwidths": list(widths)}
+    return tabulate(cells, headers, tablefmt, colalign=align if cells else None, disable_numparse=True, **broken)
 
 
 COLUMNS = {  # key: heading
