@@ -80,7 +80,7 @@ def test_without_a_run_it_says_so(recorded, spec):
 
 def test_the_curves_are_drawn_at_the_updates_of_the_log(recorded, monkeypatch):
     drawn = []
-    monkeypatch.setattr(recorded_runs.plots, "epoch_curves", lambda ax, runs: drawn.extend(runs))
+    monkeypatch.setattr(recorded_runs.plots, "epoch_curves", lambda _, runs: drawn.extend(runs))
     assert widgets.recorded_png(Spec("v1", 20), recorded).startswith(b"\x89PNG")
     assert [label for label, _ in drawn] == ["short, cifar10, seed 3", "short, shapes10, seed 3"]
     assert [line["step"] for line in drawn[0][1]] == [4000, 8000]

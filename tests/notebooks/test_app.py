@@ -43,9 +43,9 @@ def test_it_is_served_on_this_machine_alone(app, tmp_path):
 @pytest.mark.parametrize(
     "option", ["--Voila.ip=0.0.0.0", "--ip=192.0.2.1", "--Voila.ip=", "--Voila.ip=::", "--IP=0.0.0.0"]
 )
-def test_it_is_not_opened_to_others(app, tmp_path, option):
+def test_it_is_not_opened_to_others(app, tmp_path, name, value):
     with pytest.raises(ValueError, match="for this machine only"):
-        app.command(tmp_path / "page.ipynb", [option])
+        app.command(tmp_path / "page.ipynb", [f"{name}={value}"])
 
 
 @pytest.mark.parametrize("option", ["--Voila.ip=127.0.0.1", "--ip=localhost", "--no-browser", "--strip_sources=False"])
