@@ -7,6 +7,7 @@ from .figures import COLOURS, DASHES, MARKERS, figure, line, png, show
 from .networks import network_diagram, network_in_words
 from .pictures import images
 from .progress import epoch_curves, training_progress
+from .recorded import recorded_curves
 
 __all__ = [
     "COLOURS",
@@ -25,6 +26,7 @@ __all__ = [
     "network_in_words",
     "number_grid",
     "png",
+    "recorded_curves",
     "show",
     "stacked_bars",
     "training_progress",

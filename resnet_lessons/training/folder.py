@@ -194,7 +194,7 @@ class RunFolder:
             FolderError: if they are missing or damaged.
         """
         try:
-            model.load_weights(self.path / WEIGHTS)
+            put_weights(model, (self.path / WEIGHTS).read_bytes())
         except (OSError, ValueError, KeyError) as error:
             raise FolderError(f"{self.path / WEIGHTS} cannot be read ({error}). Restore it.") from error
 
@@ -217,6 +217,11 @@ class RunFolder:
             f"{self.path / name} could not be written ({reason}). What it held before is kept, and so is every earlier "
             f"epoch; make room or mend the disk, then: resnet-lessons resume {self.path}"
         )
+
+
+def put_weights(model, weights):
+    """Put the bytes of a weights file into a model. HDF5 never sees the file: it would lock it, even to read it."""
+    model.load_weights(_InMemory(weights))
 
 
 class _InMemory(io.BytesIO):
@@ -245,7 +250,7 @@ def _read_line(line, epoch):
     """Return a line of the log as a dict; raise ValueError or TypeError if it is not that of ``epoch``."""
     values = json.loads(line)
     fields = {key: values[key] for key in results.Epoch.__dataclass_fields__ if key in values}
-    if results.Epoch(**fields).epoch != epoch or type(values.get("step")) is not int or values["step"] < epoch:
+    if results.Epoch(**fields).epoch != epoch:
         raise ValueError(f"line {epoch} is {line[:40]}")
     return values
 
