@@ -5,13 +5,7 @@ import sys
 
 import nbformat
 import pytest
-from conftest import script
 from examples import ROOT
-
-
-@pytest.fixture(scope="module")
-def app():
-    return script("app")
 
 
 def test_the_notebook_shows_the_page_and_nothing_else(app, tmp_path):
