@@ -1,5 +1,8 @@
 """The explorer: its parts hear of each other, and what ships of a network is shown for it and for no other."""
 
+import json
+import shutil
+
 from resnet_lessons import recipes, results, widgets
 from resnet_lessons.specs import Spec
 from resnet_lessons.widgets import recorded_runs
@@ -8,7 +11,6 @@ import html_tables
 import ipywidgets
 import numpy as np
 import pytest
-import recorded_runs as recorded_runs_made
 
 NAMES = ("minute", "he2015", "minute-smoke")
 
@@ -22,13 +24,12 @@ class Images:
 
 @pytest.fixture
 def recorded(tmp_path):
-    """A folder of two recorded runs of v1-20, on two data sets, and one of v1-8, as training writes them."""
-    folder = tmp_path / "recorded"
-    for name, depth, data, error in (("a", 20, "cifar10", 0.25), ("b", 20, "shapes10", 0.5), ("c", 8, "cifar10", 0.75)):
-        description = recorded_runs_made.run(spec=Spec("v1", depth), seed=3, test_wrong=round(10_000 * error))
-        description["data"] |= {"name": data, "source": f"{data}, really"}
-        recorded_runs_made.write(folder / name, description)
-    return folder
+    """A folder with two of the runs that ship, both of v1-20, on two data sets."""
+    for name in ("v1-20-short-seed0", "v1-20-short-1000-shapes10-seed0"):
+        (tmp_path / "recorded" / name).mkdir(parents=True)
+        for file in ("run.json", "log.jsonl"):
+            shutil.copy(results.RECORDED / name / file, tmp_path / "recorded" / name)
+    return tmp_path / "recorded"
 
 
 @pytest.fixture
@@ -50,32 +51,50 @@ def text(box):
 
 def test_the_table_holds_the_runs_of_exactly_this_network(recorded):
     header, *rows = html_tables.rows(widgets.recorded_table(Spec("v1", 20), recorded))
-    assert header == ["recipe", "seed", "data", "recorded: test error", "time"]
-    assert rows == [
-        ["short, 704 updates", "3", "cifar10, really", "25.00%", "19 s"],
-        ["short, 704 updates", "3", "shapes10, really", "50.00%", "19 s"],
-    ]
+    assert header == ["recipe", "data", "seeds", "recorded: test error", "hardware"]
+    said = {}
+    for run in recorded.iterdir():
+        found = json.loads((run / "run.json").read_text())
+        error = f"{100 * found['result']['test_error']:.2f}%"
+        said[found["data"]["name"]] = [f"{found['recipe']['steps']:,} updates", error, "0"]
+    assert len(rows) == len(said) == 2
+    for title, (updates, error, seed) in zip(
+        ("CIFAR-10", "shapes10"), (said["cifar10"], said["shapes10"]), strict=True
+    ):
+        [row] = [row for row in rows if row[1].startswith(title)]
+        assert row[0].endswith(updates)
+        assert row[2:4] == [seed, error]
+        assert row[4]
+
+
+def test_seeds_are_put_together(recorded):
+    other = recorded / "v1-20-short-seed1"
+    shutil.copytree(recorded / "v1-20-short-seed0", other)
+    run = json.loads((other / "run.json").read_text())
+    (other / "run.json").write_text(json.dumps(run | {"seed": 1}))
+    rows = html_tables.rows(widgets.recorded_table(Spec("v1", 20), recorded))[1:]
+    assert len(rows) == 2
+    [row] = [row for row in rows if row[2] == "0, 1"]
+    assert row[3].endswith(" ± 0.00%")
 
 
 @pytest.mark.parametrize("spec", [Spec("v1", 26), Spec("plain", 20), Spec("v1", 20, shortcut="B")])
 def test_without_a_run_it_says_so(recorded, spec):
     assert widgets.recorded_table(spec, recorded) == f"No run of {spec.name} ships with the package."
     assert widgets.recorded_png(spec, recorded) == b""
-    assert "No run of" in widgets.recorded_table(spec, recorded / "not there")
 
 
-def test_the_curves_are_drawn_at_the_updates_of_the_log(recorded, monkeypatch):
+def test_the_curves_have_a_line_for_each_row(recorded, monkeypatch):
     drawn = []
-    monkeypatch.setattr(recorded_runs.plots, "epoch_curves", lambda _, runs: drawn.extend(runs))
+    monkeypatch.setattr(recorded_runs.plots, "recorded_curves", lambda _, groups, **__: drawn.extend(groups))
     assert widgets.recorded_png(Spec("v1", 20), recorded).startswith(b"\x89PNG")
-    assert [label for label, _ in drawn] == ["short, cifar10, seed 3", "short, shapes10, seed 3"]
-    assert [line["step"] for line in drawn[0][1]] == [352, 704]
+    assert sorted(label for label, _ in drawn) == ["short, cifar10", "short-1000, shapes10"]
 
 
 def test_what_ships_can_be_shown():
     """With every record that is in the package by now."""
     for record in results.load():
-        assert record.data["source"] in widgets.recorded_table(record.spec)
+        assert record.data["source"].partition(":")[0] in widgets.recorded_table(record.spec)
         assert widgets.recorded_png(record.spec)
 
 
@@ -86,7 +105,7 @@ def test_the_page_begins_as_asked(explorer):
     assert repr(explorer) == "Explorer(v1-20, minute)"
     assert explorer.trainer.spec == explorer.picker.spec == Spec("v1", 20)
     assert explorer.trainer.recipe == explorer.schedule.recipe == recipes.get("minute")
-    assert "25.00%" in text(explorer)
+    assert widgets.recorded_table(Spec("v1", 20), explorer._recorded) in text(explorer)
     assert explorer._curves.layout.display != "none"
     headings = [child.value for child in explorer.children if isinstance(child, ipywidgets.HTML)]
     assert [value for value in headings if value.startswith("<h3>")] == [

@@ -213,7 +213,7 @@ plots.show(fig, "Quoted test error against computed multiply-adds, one mark a ne
 
 # %% [markdown]
 # **Figure.** At about 250 million multiply-adds stand four nets, 1.15 points apart from v1 with basic units (top) to
-# v2 with bottlenecks (bottom); the cheapest of them is the best.
+# v2 with bottlenecks (bottom); the two with bottlenecks are the two better ones, and cost a little less.
 #
 # From 110 to 1202 layers the first version pays eleven times the work and gets worse. The second version at 1001
 # layers pays six times the work of its 164 and gets better by 0.54 points. Four nets of one cost have four errors: the
@@ -428,8 +428,7 @@ folder.cleanup()
 # ## 6 Summary
 #
 # - Of all controls only the depth costs much; shortcuts cost up to 6%, the version costs nothing (computed).
-# - Four nets at about 250 million multiply-adds lie 1.15 points apart, and the cheapest is the best (computed,
-#   quoted).
+# - Four nets at about 250 million multiply-adds lie 1.15 points apart, those with bottlenecks ahead (computed, quoted).
 # - Eleven times the work from 110 to 1202 layers made the first version worse (computed, quoted).
 # - A published figure belongs to one network: version, depth, unit and shortcut (quoted).
 # - Stop keeps whole epochs; a resumed run ends in the weights of one that was left alone (computed).

@@ -1,4 +1,4 @@
-"""Errors against updates, from the lines of a run's log: a training under way, and runs that were recorded."""
+"""Errors against updates of a training under way."""
 
 import numpy as np
 
@@ -27,33 +27,17 @@ def training_progress(ax, epochs, step_error, first_step=0, steps=None, window=1
         places, smooth = running_mean(np.asarray(step_error), window)
         line(ax, 0, first_step + places, 100 * smooth, f"training, mean of {min(window, len(step_error))} updates")
     if epochs:
-        _epochs(ax, 1, "", epochs)
+        _epochs(ax, epochs)
     _frame(ax, steps)
     return ax
 
 
-def epoch_curves(ax, runs):
-    """Draw runs epoch by epoch: the training error as a line, the validation error as marks.
-
-    Args:
-        ax: where to draw.
-        runs: at most six (label, epochs) pairs; epochs as for ``training_progress``.
-
-    Returns:
-        ``ax``.
-    """
-    for number, (label, epochs) in enumerate(runs):
-        _epochs(ax, number, f"{label}, ", epochs)
-    _frame(ax, None)
-    return ax
-
-
-def _epochs(ax, number, label, epochs):
+def _epochs(ax, epochs):
     steps = [epoch["step"] for epoch in epochs]
-    line(ax, number, steps, [100 * epoch["train_error"] for epoch in epochs], f"{label}training, mean of an epoch")
+    line(ax, 1, steps, [100 * epoch["train_error"] for epoch in epochs], "training, mean of an epoch")
     validated = [(epoch["step"], 100 * epoch["val_error"]) for epoch in epochs if epoch.get("val_error") is not None]
     if validated:
-        ax.plot(*zip(*validated, strict=True), MARKERS[number], color=COLOURS[number], label=f"{label}validation")
+        ax.plot(*zip(*validated, strict=True), MARKERS[1], color=COLOURS[1], label="validation")
 
 
 def _frame(ax, steps):

@@ -3,7 +3,7 @@
 It is made of the other widgets, each of which a notebook can use alone.
 """
 
-from resnet_lessons import recipes, results, specs
+from resnet_lessons import recipes, specs
 
 import ipywidgets
 import traitlets
@@ -24,7 +24,7 @@ class Explorer(ipywidgets.VBox):
         spec: the network to begin with.
         recipe: the name of the recipe to begin with.
         names: of the recipes to choose from.
-        recorded: the folder of the recorded runs.
+        recorded: the folder of the recorded runs; None: those that ship with the package.
 
     Attributes:
         picker: the ``ModelPicker``.
@@ -39,7 +39,7 @@ class Explorer(ipywidgets.VBox):
         spec=None,
         recipe="minute",
         names=recipes.NAMES,
-        recorded=results.RECORDED,
+        recorded=None,
     ):
         spec = specs.Spec("v1", 20) if spec is None else spec
         self._recorded = recorded

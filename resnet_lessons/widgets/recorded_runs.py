@@ -1,50 +1,45 @@
 """The runs of a network that ship with the package: a table of them, and their curves; lesson 10."""
 
-from resnet_lessons import plots, results, training
-from resnet_lessons.training.progress import duration
+from resnet_lessons import plots, results
 
 import tabulate
 
 MOST = len(plots.DASHES)  # lines that a figure tells apart
 
 
-def recorded_runs(spec, folder=results.RECORDED):
-    """Return the recorded runs of exactly this network, a tuple of ``results.Record``."""
-    records = results.load(folder) if folder.is_dir() else ()
-    return tuple(record for record in records if record.spec == spec)
+def recorded_groups(spec, folder=None):
+    """Return the recorded runs of exactly this network, a list of ``results.Group``."""
+    return list(results.groups([record for record in results.load(folder) if record.spec == spec]))
 
 
-def recorded_table(spec, folder=results.RECORDED, tablefmt="html"):
-    """Make a table of the recorded runs of a network.
+def recorded_table(spec, folder=None, tablefmt="html"):
+    """Make a table of the recorded runs of a network, runs that differ in the seed alone in one row.
 
     Args:
         spec: the network.
-        folder: of the records.
+        folder: of the records; None: those that ship with the package.
         tablefmt: of ``tabulate``.
 
     Returns:
         The table, or a sentence if there are no such runs.
     """
     rows = []
-    for record in recorded_runs(spec, folder):
-        error, seconds = 100 * record.result["test_error"], sum(epoch.seconds for epoch in record.log)
-        recipe = f"{record.recipe['name']}, {record.recipe['steps']:,} updates"
-        rows.append([recipe, record.seed, record.data["source"], f"{error:.2f}%", duration(seconds)])
+    for group in recorded_groups(spec, folder):
+        mean, deviation = group.test_error
+        error = f"{mean:.2f}%" if deviation is None else f"{mean:.2f} ± {deviation:.2f}%"
+        rows.append([f"{group.recipe['name']}, {group.recipe['steps']:,} updates", group.data_title])
+        rows[-1] += [", ".join(map(str, group.seeds)), error, group.hardware]
     if not rows:
         return f"No run of {spec.name} ships with the package."
-    header = ["recipe", "seed", "data", "recorded: test error", "time"]
-    return tabulate.tabulate(rows, header, tablefmt, colalign=["left", "right", "left", "right", "right"])
+    header = ["recipe", "data", "seeds", "recorded: test error", "hardware"]
+    return tabulate.tabulate(rows, header, tablefmt, colalign=["left"] * 3 + ["right", "left"], disable_numparse=True)
 
 
-def recorded_png(spec, folder=results.RECORDED):
+def recorded_png(spec, folder=None):
     """Return the curves of a network's recorded runs, at most six, as the bytes of a PNG file; b"" without any."""
-    records = recorded_runs(spec, folder)[:MOST]
-    if not records:
+    groups = recorded_groups(spec, folder)[:MOST]
+    if not groups:
         return b""
-    runs = []
-    for record in records:
-        label = f"{record.recipe['name']}, {record.data['name']}, seed {record.seed}"
-        runs.append((label, training.RunFolder(folder / record.name).lines()))
-    fig, ax = plots.figure(width=8.0, height=3.4)
-    plots.epoch_curves(ax, runs)
+    fig, ax = plots.figure(width=8.0, height=3.0)
+    plots.recorded_curves(ax, [(f"{one.recipe['name']}, {one.data['name']}", one) for one in groups], validation=True)
     return plots.png(fig)

@@ -18,9 +18,9 @@ from pathlib import Path
 from resnet_lessons import data
 
 import pytest
+from chromium_here import chromium
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 STARTING = 90  # seconds that a server may take
 LESSONS = ("03_resnet_v1.ipynb", "10_explorer.ipynb")
 SETTINGS = {  # of JupyterLab: all cells are on the page, and nothing is asked or fetched
@@ -29,19 +29,9 @@ SETTINGS = {  # of JupyterLab: all cells are on the page, and nothing is asked o
 }
 
 
-def chromium():
-    """Return the path of an installed Chromium; without one, skip or fail, as the environment says."""
-    found = os.environ.get("RESNET_LESSONS_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if found:
-        return found
-    told = "no Chromium is installed (Debian: apt install chromium), so nothing is tested in a browser"
-    if os.environ.get("RESNET_LESSONS_BROWSER") == "required":
-        pytest.fail(f"{told}; RESNET_LESSONS_BROWSER=required")
-    pytest.skip(told)
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """Chromium; closed after the module, because Playwright's event loop would be in the way of other tests'."""
     path = chromium()
     from playwright.sync_api import sync_playwright
 
@@ -105,7 +95,7 @@ class Server:
             self.process.wait()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with a copy of the lessons, so that no test changes the stored ones; runs are kept in it too."""
     folder = tmp_path_factory.mktemp("browser")
@@ -119,7 +109,7 @@ def place(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def servers(browser, place):  # noqa: ARG001 - without a browser none is started
     """Both servers, which start while shapes10 is drawn into the cache that their kernels share."""
     environment = {key: value for key, value in os.environ.items() if key != "MPLBACKEND"}

@@ -5,13 +5,7 @@ import sys
 
 import nbformat
 import pytest
-from conftest import script
 from examples import ROOT
-
-
-@pytest.fixture(scope="module")
-def app():
-    return script("app")
 
 
 def test_the_notebook_shows_the_page_and_nothing_else(app, tmp_path):
@@ -40,12 +34,11 @@ def test_it_is_served_on_this_machine_alone(app, tmp_path):
     assert any("Content-Security-Policy" in option for option in command)
 
 
-@pytest.mark.parametrize(
-    "option", ["--Voila.ip=0.0.0.0", "--ip=192.0.2.1", "--Voila.ip=", "--Voila.ip=::", "--IP=0.0.0.0"]
-)
-def test_it_is_not_opened_to_others(app, tmp_path, option):
+@pytest.mark.parametrize("value", ["0.0.0.0", "192.0.2.1", "", "::"])
+@pytest.mark.parametrize("name", ["--Voila.ip", "--ip", "--IP"])
+def test_it_is_not_opened_to_others(app, tmp_path, name, value):
     with pytest.raises(ValueError, match="for this machine only"):
-        app.command(tmp_path / "page.ipynb", [option])
+        app.command(tmp_path / "page.ipynb", [f"{name}={value}"])
 
 
 @pytest.mark.parametrize("option", ["--Voila.ip=127.0.0.1", "--ip=localhost", "--no-browser", "--strip_sources=False"])
