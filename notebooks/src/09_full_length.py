@@ -563,7 +563,8 @@ IPython.display.HTML(results.table(tablefmt="html"))
 # - **The published errors.** They belong to the original CIFAR-10 and, with "he2015", to 64,000 updates. The column
 #   for them is one command away for whoever has the original: `resnet-lessons reproduce NAME` repeats a record from
 #   its `run.json` on the data it finds.
-# - **Empty cells.** No run of 110 layers or more is recorded. On two cores one of them takes most of a day.
+# - **Empty cells.** Nobody has recorded these runs. On two cores a net of 110 layers takes an hour and a half by
+#   "short", and half a day by "he2015" (estimated).
 # - **ImageNet.** None of Tables 1 to 5 of the first paper. Lesson 04 rebuilds the networks and counts them.
 #
 # ### What the runs took
