@@ -48,16 +48,25 @@ def train(out, spec=SPEC, **options):
     return training.train(spec, RECIPE, bright(), out, precision="float32", progress=None, **options)
 
 
-def change(folder, error=None, drop=(), **values):
-    """Rewrite a run as it would be with other values: ``data=dict(...)`` changes parts of its data, and so on."""
+def change(folder, errors=None, drop=(), **values):
+    """Rewrite a run as it would be with other values: ``data=dict(...)`` changes parts of its data, and so on.
+
+    Args:
+        folder: the run's.
+        errors: in training, validation and test at the end; before it, half of the training images were wrong.
+        drop: what the log does not have.
+        values: by the keys of ``run.json``.
+    """
     path, log = folder / "run.json", folder / "log.jsonl"
     record = json.loads(path.read_text())
     for key, value in values.items():
         record[key] = record[key] | value if isinstance(value, dict) else value
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    if error is not None:
-        record["result"] |= {"test_error": error}
-        lines[-1] |= {"train_error": error / 2, "val_error": error / 3}
+    if errors is not None:
+        train, val, test = errors
+        record["result"] |= {"test_error": test, "val_error": val}
+        lines = [line | {"train_error": 0.5} for line in lines]
+        lines[-1] |= {"train_error": train, "val_error": val}
     lines = [{key: value for key, value in line.items() if key not in drop} for line in lines]
     path.write_text(json.dumps(record))
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -71,11 +80,16 @@ def trained(tmp_path_factory):
     train(folder / "deeper", spec=dataclasses.replace(SPEC, depth=14), seed=6)
     train(folder / "stopped", seed=7, stop=AfterUpdates(3))
     others = {
-        "seeds/seed1": {"seed": 1, "error": 0.6},
-        "seeds/seed2": {"seed": 2, "error": 0.9},
-        "again": {"seed": 2, "error": 0.7},
-        "other recipe": {"seed": 3, "recipe": {"learning_rate": 0.05}},
-        "fewer images": {"seed": 4, "recipe": {"validation": 20}, "data": {"training_images": 30}},
+        "seeds/seed1": {"seed": 1, "errors": (0.5, 0.2, 0.6)},
+        "seeds/seed2": {"seed": 2, "errors": (0.75, 0.3, 0.9)},
+        "again": {"seed": 2, "errors": (0.25, 0.2, 0.7)},
+        "other recipe": {"seed": 3, "recipe": {"momentum": 0.5}},
+        "fewer images": {
+            "seed": 4,
+            "recipe": {"validation": 20},
+            "data": {"training_images": 30, "validation_images": 20},
+            "errors": (0.5, 0.2, 0.6),
+        },
         "other data": {"seed": 5, "data": {"source": "dark: noise", "sha256": "0" * 64}},
     }
     for name, values in others.items():
@@ -154,6 +168,12 @@ def test_an_epoch_is_a_pass_unless_the_recipe_says_otherwise(folder):
     assert found(folder)[0]["stopped"]["epochs_in_all"] == 2  # 40 images in batches of 16 are 3 updates, of 6
 
 
+def test_a_finished_run_whose_summary_tells_of_another_is_damaged(folder):
+    change(folder / "deeper", result={"val_error": 0.123})
+    assert found(folder)[0]["deeper"]["state"] == "damaged"
+    assert "do not agree: val_error" in found(folder)[0]["deeper"]["reason"]
+
+
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
@@ -226,7 +246,7 @@ def test_means_are_over_the_seeds_of_one_network_recipe_and_training_set(trained
         {"spec": {"width": 8}},
         {"recipe": {"weight_decay": 1e-3}},
         {"data": {"sha256": "1" * 64}},
-        {"data": {"training_images": 39}},
+        {"data": {"training_images": 34}},
         {"data": {"source": "else: noise"}},
     ],
     ids=str,
@@ -239,7 +259,8 @@ def test_what_differs_is_never_averaged(folder, values):
 
 def test_without_validation_there_is_no_mean_of_it(folder):
     for seed in (0, 1, 2):
-        change(folder / "seeds" / f"seed{seed}", drop=("val_loss", "val_error"))
+        none = {"recipe": {"validation": 0}, "data": {"validation_images": 0}}
+        change(folder / "seeds" / f"seed{seed}", drop=("val_loss", "val_error"), **none)
     records, [mean] = found(folder / "seeds")
     assert mean["val_error"] is None
     assert records["seed0"]["val_error"] is None
@@ -261,8 +282,9 @@ def test_training_sets_stand_in_tables_of_their_own(trained):
 
 def test_the_table_fits_whatever_the_names(folder):
     spec = {"family": "v1", "shortcut": "B", "order": "relu-before-add", "skip": "shortcut-gating"}
-    recipe = {"name": "keras-example-1234567890", "steps": 10**9, "steps_per_epoch": 1}
-    change(folder / "deeper", 1.0, spec=spec, recipe=recipe, seed=2**32 - 1, result={"parameters": 123_456_789})
+    recipe, result = {"name": "keras-example-1234567890"}, {"parameters": 123_456_789}
+    change(folder / "deeper", (1, 1, 1), spec=spec, recipe=recipe, seed=2**32 - 1, result=result)
+    change(folder / "stopped", recipe={"steps": 10**9, "steps_per_epoch": 1})
     (folder / "deeper").rename(folder / ("n" * 60))
     output = run("results", folder).stdout
     cells = [line for line in output.splitlines() if "resnet-lessons resume" not in line and line.strip()[:1] != "/"]
@@ -271,7 +293,7 @@ def test_the_table_fits_whatever_the_names(folder):
 
 def test_without_a_folder_it_looks_below_runs_and_at_what_ships(trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(results, "RECORDED", tmp_path / "recorded")
+    monkeypatch.setattr(results.records, "RECORDED", tmp_path / "recorded")
     empty = run("results")
     assert (empty.exit_code, empty.stdout) == (0, "No runs yet. To train one: resnet-lessons train --help\n")
     assert json.loads(run("results", "--json").stdout) == {"runs": [], "means": []}

@@ -18,7 +18,7 @@ PLOTTING = {"matplotlib", "ipywidgets", "IPython"}
 MAY_IMPORT = {
     "specs": set(),
     "recipes": set(),
-    "results": {"specs"},  # plain data that names a network; so may whoever speaks of one
+    "results": {"specs", "recipes"},  # plain data that names a network and how it was trained
     "data": set(),
     "machine": set(),  # what this process may use
     "backend": set(),

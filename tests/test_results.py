@@ -1,6 +1,5 @@
 """The published figures and the loader of recorded runs."""
 
-import json
 import math
 import shutil
 
@@ -9,6 +8,7 @@ from resnet_lessons.results import QUOTED_BY_KERAS_EXAMPLE, Epoch, RecordError
 from resnet_lessons.specs import Spec
 
 import pytest
+import recorded_runs
 
 
 def test_he_2015_gives_its_table():
@@ -78,26 +78,9 @@ def test_a_quoted_number_belongs_to_another_network(row, owner, accuracy):
     assert 100 - figure.error == pytest.approx(accuracy)
 
 
-RUN = {
-    "spec": Spec("v1", 20).to_json(),
-    "recipe": {"name": "short", "steps": 8000},
-    "seed": 0,
-    "data": {"name": "cifar10", "source": "CIFAR-10, original", "sha256": "0f" * 32},
-    "versions": {"python": "3.12.1", "keras": "3.15.1"},
-    "hardware": {"processor": "some", "cores": 2},
-    "git": {"commit": "abc", "changed": False},
-    "command": "resnet-lessons train v1 --n 3 --recipe short",
-    "result": {"test_error": 0.19},
-}
-LINE = {
-    "epoch": 1,
-    "train_loss": 1.5,
-    "train_error": 0.5,
-    "val_loss": 1.4,
-    "val_error": 0.45,
-    "lr": 0.1,
-    "seconds": 9.5,
-}
+RUN, LINES = recorded_runs.run(), recorded_runs.log()
+LINE = LINES[0]
+NEEDED = sorted(set(RUN) - {"strategy"})
 
 
 @pytest.fixture
@@ -106,11 +89,8 @@ def run_folder(tmp_path):
     return write_run(tmp_path / "runs" / "a")
 
 
-def write_run(folder, run=RUN, lines=(LINE, LINE | {"epoch": 2, "lr": 0.01})):
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
-    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    return folder
+def write_run(folder, run=RUN, lines=LINES):
+    return recorded_runs.write(folder, run, lines)
 
 
 def test_a_run_is_read_as_it_was_written(run_folder):
@@ -118,8 +98,10 @@ def test_a_run_is_read_as_it_was_written(run_folder):
     assert (record.name, record.spec, record.seed) == ("a", Spec("v1", 20), 0)
     assert record.data == RUN["data"]
     assert record.result["test_error"] == 0.19
-    assert [epoch.lr for epoch in record.log] == [0.1, 0.01]
+    assert (record.precision, record.strategy, record.deterministic) == ("float32", None, True)
+    assert [epoch.lr for epoch in record.log] == [0.1, 0.001]
     assert record.log[0] == Epoch(**LINE)
+    assert record.seconds_per_update == (9.5 / 352, 9.625 / 352)
 
 
 def test_runs_come_in_the_order_of_their_names_and_files_beside_them_are_left_alone(run_folder):
@@ -131,7 +113,7 @@ def test_runs_come_in_the_order_of_their_names_and_files_beside_them_are_left_al
 
 
 def test_without_recorded_runs_there_are_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "RECORDED", tmp_path / "recorded")
+    monkeypatch.setattr(results.records, "RECORDED", tmp_path / "recorded")
     assert results.load() == ()
     write_run(tmp_path / "recorded" / "one")
     assert [record.name for record in results.load()] == ["one"]
@@ -142,9 +124,17 @@ def test_the_runs_that_ship_are_sound():
 
 
 def test_a_log_may_hold_more_and_may_hold_no_validation(tmp_path):
-    line = {key: value for key, value in LINE.items() if not key.startswith("val_")} | {"step": 390}
-    write_run(tmp_path / "a", lines=[line])
+    lines = [{key: value for key, value in line.items() if not key.startswith("val_")} | {"more": 1} for line in LINES]
+    run = RUN | {"recipe": RUN["recipe"] | {"validation": 0}, "data": RUN["data"] | {"validation_images": 0}}
+    write_run(tmp_path / "a", run, lines)
     assert results.read(tmp_path / "a").log[0].val_error is None
+
+
+def test_a_run_that_was_taken_up_again_says_what_each_part_had(tmp_path):
+    resumed = [{"epoch": 1, **recorded_runs.SURROUNDINGS, "hardware": {"processor": "another", "cores": 8}}]
+    write_run(tmp_path / "a", RUN | {"resumed": resumed})
+    record = results.read(tmp_path / "a")
+    assert [part["processor"] for part in record.hardware_of_all_parts] == ["some processor", "another"]
 
 
 def test_a_folder_that_does_not_exist_is_told(tmp_path):
@@ -152,7 +142,7 @@ def test_a_folder_that_does_not_exist_is_told(tmp_path):
         results.load(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("key", sorted(RUN))
+@pytest.mark.parametrize("key", NEEDED)
 @pytest.mark.parametrize("empty", ["absent", None, "", {}])
 def test_a_record_without_its_provenance_is_refused(tmp_path, key, empty):
     run = {name: value for name, value in RUN.items() if name != key} | ({} if empty == "absent" else {key: empty})
@@ -167,13 +157,25 @@ def test_a_record_without_its_provenance_is_refused(tmp_path, key, empty):
         ({"seed": True}, "seed must be a whole number"),
         ({"seed": "0"}, "seed must be a whole number"),
         ({"recipe": "short"}, "recipe must be an object"),
+        ({"deterministic": 1}, "deterministic must be true or false"),
+        ({"command": ["resnet-lessons"]}, "command must be a text"),
         ({"spec": {"family": "v1", "depth": 21}}, "nearest such depth is 20"),
         ({"spec": {"family": "v1", "deep": 20}}, "deep"),
         ({"data": RUN["data"] | {"sha256": "0f"}}, "64 hexadecimal digits"),
-        ({"data": {"name": "cifar10", "source": ""}}, "its data lack source, sha256"),
+        ({"data": {"name": "cifar10", "source": ""}}, "lack source, sha256, training_images, validation_images"),
+        ({"data": RUN["data"] | {"training_images": 0}}, "training_images must be a whole number of at least 1"),
+        ({"data": RUN["data"] | {"validation_images": "5000"}}, "validation_images must be a whole number"),
+        ({"versions": {"python": "3.12"}}, "versions must say numpy, resnet-lessons of every part"),
+        ({"hardware": {"processor": "some"}}, "hardware must say cores"),
+        ({"git": {"commit": "c0ffee"}}, "git must hold commit and changed, or release"),
+        ({"resumed": {"epoch": 1}}, "resumed must be a list"),
+        ({"resumed": [{"epoch": 1}]}, "versions must say numpy"),
+        ({"resumed": [recorded_runs.SURROUNDINGS | {"git": "c0ffee"}]}, "git must hold commit"),
         ({"result": {"error": 0.1}}, "test_error must be a number"),
-        ({"result": {"test_error": 8.75}}, "test_error must be a number from 0 to 1. Received: 8.75"),
-        ({"result": {"test_error": math.nan}}, "NaN is not a number"),
+        ({"result": RUN["result"] | {"test_error": 8.75}}, "test_error must be a number from 0 to 1. Received: 8.75"),
+        ({"result": RUN["result"] | {"test_error": math.nan}}, "NaN is not a number"),
+        ({"result": RUN["result"] | {"parameters": 0.5}}, "parameters must be a whole number"),
+        ({"result": RUN["result"] | {"val_error": None}}, "val_error must be a number"),
     ],
 )
 def test_a_damaged_record_is_refused(tmp_path, change, said):
@@ -189,12 +191,15 @@ def test_a_damaged_record_is_refused(tmp_path, change, said):
     [
         ([LINE, LINE], "line 2: epoch must be 2. Received: 1"),
         ([LINE | {"epoch": 2}], "line 1: epoch must be 1. Received: 2"),
+        ([LINE | {"step": 0}], "line 1: step must be a whole number of at least 1. Received: 0"),
+        ([LINE | {"step": 352.0}], "line 1: step must be a whole number of at least 1. Received: 352.0"),
         ([LINE | {"val_error": 45}], "line 1: val_error must be a number from 0 to 1. Received: 45"),
+        ([LINE | {"train_error": 1.01}], "line 1: train_error must be a number from 0 to 1. Received: 1.01"),
         ([LINE | {"train_loss": "1.5"}], "train_loss must be a number from 0"),
         ([LINE | {"train_loss": math.inf}], "Infinity is not a number"),
         ([LINE | {"seconds": -1}], "seconds must be a number from 0"),
         ([LINE | {"val_loss": None}], "has only one of val_loss and val_error"),
-        ([{"epoch": 1}], "missing 4 required"),
+        ([{"epoch": 1}], "missing 5 required"),
         ([[1, 2]], "must hold an object"),
         ([], "is empty or its last line was cut"),
     ],
@@ -211,8 +216,6 @@ def test_a_file_cut_anywhere_is_refused(run_folder):
         whole = (run_folder / name).read_bytes()
         for size in range(0, len(whole), 7):
             (run_folder / name).write_bytes(whole[:size])
-            if name == "log.jsonl" and whole[:size].endswith(b"\n"):
-                continue  # whole lines: the log of a shorter run
             with pytest.raises(RecordError, match=name):
                 results.read(run_folder)
         (run_folder / name).write_bytes(whole)

@@ -117,11 +117,11 @@ def results_command(ctx, folders, as_json):
     data, by different recipes or on different numbers of training images are never averaged. Exit code 1 when a run is
     damaged.
     """
-    from resnet_lessons.results import RECORDED
+    from resnet_lessons.results import records
 
     from . import runs
 
-    found = runs.find(folders or [folder for folder in (training.RUNS, RECORDED) if folder.is_dir()])
+    found = runs.find(folders or [folder for folder in (training.RUNS, records.RECORDED) if folder.is_dir()])
     if folders and not found:
         raise click.ClickException(f"No run is in {', '.join(map(str, folders))}. A run is a folder with a run.json.")
     means = runs.means(found)

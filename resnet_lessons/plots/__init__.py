@@ -6,6 +6,7 @@ from .diagrams import chain_diagram, unit_diagram
 from .figures import COLOURS, DASHES, MARKERS, figure, line, png, show
 from .networks import network_diagram, network_in_words
 from .pictures import images
+from .recorded import recorded_curves
 
 __all__ = [
     "COLOURS",
@@ -23,6 +24,7 @@ __all__ = [
     "network_in_words",
     "number_grid",
     "png",
+    "recorded_curves",
     "show",
     "stacked_bars",
     "unit_diagram",

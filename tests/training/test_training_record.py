@@ -113,9 +113,8 @@ def test_a_finished_folder_is_a_record_as_it_stands(reference):
     record = results.read(folder)
     assert (record.spec, record.seed, record.result["test_error"]) == (DROPPING, 0, run.test_error)
     assert Recipe(**record.recipe) == HELD_BACK
-    assert [dataclasses.asdict(epoch) for epoch in record.log] == [
-        {key: value for key, value in line.items() if key != "step"} for line in run.epochs
-    ]
+    assert [dataclasses.asdict(epoch) for epoch in record.log] == list(run.epochs)
+    assert (record.precision, record.strategy, record.deterministic) == ("float32", None, True)
     assert results.load(folder.parent) == (record,)
 
 

@@ -1,0 +1,138 @@
+"""Recorded runs that differ in nothing but the seed, put together."""
+
+import json
+import statistics
+from collections import defaultdict
+from dataclasses import dataclass
+
+from .records import Record, load
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one network, recipe, precision and training set, one for each seed.
+
+    Attributes:
+        records: the runs, in the order of their seeds.
+    """
+
+    records: tuple[Record, ...]
+
+    @property
+    def spec(self):
+        """The network."""
+        return self.records[0].spec
+
+    @property
+    def recipe(self):
+        """How it was trained, as in ``Record``."""
+        return self.records[0].recipe
+
+    @property
+    def precision(self):
+        """Either "float32" or "mixed_bfloat16"."""
+        return self.records[0].precision
+
+    @property
+    def data(self):
+        """On what, as in ``Record``."""
+        return self.records[0].data
+
+    @property
+    def data_title(self):
+        """What the images are, in a few words."""
+        return self.data["source"].partition(":")[0]
+
+    @property
+    def seeds(self):
+        """The seeds, a tuple of whole numbers."""
+        return tuple(record.seed for record in self.records)
+
+    @property
+    def parameters(self):
+        """How many trainable parameters the network has."""
+        return self.records[0].result["parameters"]
+
+    @property
+    def test_errors(self):
+        """The test error of each run, percent."""
+        return tuple(100 * record.result["test_error"] for record in self.records)
+
+    @property
+    def test_error(self):
+        """Mean and standard deviation (n - 1) of ``test_errors``; of a single run the second is None."""
+        return mean_and_deviation(self.test_errors)
+
+    @property
+    def train_error(self):
+        """The same of the training error, percent, a mean over the last epoch while the net was changing."""
+        return mean_and_deviation([100 * record.log[-1].train_error for record in self.records])
+
+    @property
+    def val_error(self):
+        """The same of the error on the images held back, after the last epoch; None if none were."""
+        if self.records[0].log[-1].val_error is None:
+            return None
+        return mean_and_deviation([100 * record.log[-1].val_error for record in self.records])
+
+    @property
+    def hardware(self):
+        """What the runs had, in words, each kind of machine once."""
+        parts = [part for record in self.records for part in record.hardware_of_all_parts]
+        return "; ".join(dict.fromkeys(map(hardware_in_words, parts)))
+
+    @property
+    def epoch_seconds(self):
+        """Seconds of one pass over the training images: the median of what the log's lines tell, validation included.
+
+        A median, because a machine that has other work now and then takes many times longer for an epoch.
+        """
+        passed = [seconds for record in self.records for seconds in record.seconds_per_update]
+        return statistics.median(passed) * -(-self.data["training_images"] // self.recipe["batch_size"])
+
+    @property
+    def hours(self):
+        """Hours that one run took, a mean; whatever else the machine did meanwhile is in them."""
+        return statistics.mean(sum(epoch.seconds for epoch in record.log) for record in self.records) / 3600
+
+
+def mean_and_deviation(values):
+    """Return the mean and the standard deviation (n - 1) of some numbers; of a single one the second is None."""
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def hardware_in_words(hardware):
+    """Name the accelerators of a machine, or its processor and the cores."""
+    if hardware.get("accelerators"):
+        return ", ".join(hardware["accelerators"])
+    return f"{hardware['processor']}, {hardware['cores']} cores"
+
+
+def groups(records=None, *, data=None, recipe=None):
+    """Put recorded runs together that differ in nothing but the seed; of one that was made twice, the first counts.
+
+    Args:
+        records: some ``Record``; None: those that ship.
+        data: the name of a data set, such as "cifar10"; None: all of them.
+        recipe: the name of a recipe, such as "short"; None: all of them.
+
+    Returns:
+        A tuple of ``Group``, by family, depth, and updates.
+    """
+    together = defaultdict(dict)
+    for record in load() if records is None else records:
+        if data in (None, record.data["name"]) and recipe in (None, record.recipe["name"]):
+            together[_key(record)].setdefault(record.seed, record)
+    found = [Group(tuple(seeds[seed] for seed in sorted(seeds))) for seeds in together.values()]
+    return tuple(sorted(found, key=_order))
+
+
+def _key(record):
+    training_set = [record.data[key] for key in ("source", "sha256", "training_images")]
+    how = [record.spec.to_json(), dict(record.recipe), record.precision, record.strategy]
+    return json.dumps([how, training_set], sort_keys=True)
+
+
+def _order(group):
+    spec, recipe = group.spec, group.recipe
+    return spec.family, spec.depth, spec.name, group.data["name"], recipe["steps"], recipe["name"], group.precision

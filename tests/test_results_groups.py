@@ -1,0 +1,93 @@
+"""Seeds put together: what is one group and what is not, and what is said of one."""
+
+import statistics
+
+from resnet_lessons import results
+from resnet_lessons.specs import Spec
+
+import pytest
+import recorded_runs
+
+
+@pytest.fixture
+def records(tmp_path):
+    """A function that writes runs and reads them: one for each dict of what differs from the usual one."""
+
+    def make(*differences):
+        for number, values in enumerate(differences):
+            lines = values.pop("lines", None) or recorded_runs.log()
+            run = recorded_runs.run(lines, **values)
+            recorded_runs.write(tmp_path / f"run{number}", run, lines)
+        return results.load(tmp_path)
+
+    return make
+
+
+def test_seeds_are_put_together_in_their_order(records):
+    [group] = results.groups(records({"seed": 7}, {"seed": 0, "test_wrong": 1_800}, {"seed": 3}))
+    assert group.seeds == (0, 3, 7)
+    assert group.test_errors == (18.0, 19.0, 19.0)
+    assert (group.spec, group.recipe["name"], group.data_title) == (Spec("v1", 20), "short", "CIFAR-10, original")
+    assert group.test_error == pytest.approx((56 / 3, statistics.stdev([18, 19, 19])))
+
+
+def test_a_single_seed_has_no_deviation(records):
+    [group] = results.groups(records({}))
+    assert group.test_error == (19.0, None)
+    assert group.train_error == (pytest.approx(10), None)
+    assert group.val_error == (pytest.approx(100 * 550 / 5000), None)
+
+
+DATA = recorded_runs.run()["data"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"spec": Spec("v1", 20, width=8)},
+        {"recipe": recorded_runs.run()["recipe"] | {"weight_decay": 1e-3}},
+        {"precision": "mixed_bfloat16"},
+        {"strategy": "mirrored"},
+        {"data": DATA | {"sha256": "1" * 64}},
+        {"data": DATA | {"source": "CIFAR-10, JPEG re-encoding: told by its gaps"}},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_what_differs_in_more_than_the_seed_is_kept_apart(records, other):
+    assert [group.seeds for group in results.groups(records({"seed": 0}, {"seed": 1} | other))] != [(0, 1)]
+
+
+def test_of_a_seed_that_was_run_twice_the_first_run_counts(records):
+    [group] = results.groups(records({"test_wrong": 1_000}, {"test_wrong": 2_000}))
+    assert group.test_errors == (10.0,)
+
+
+def test_groups_are_chosen_by_data_and_recipe(records):
+    thousand = recorded_runs.run()["recipe"] | {"name": "short-1000"}
+    drawn = DATA | {"name": "shapes10", "source": "shapes10: drawn"}
+    found = records({}, {"recipe": thousand}, {"data": drawn}, {"data": drawn, "recipe": thousand})
+    names = {(g.data["name"], g.recipe["name"]) for g in results.groups(found)}
+    assert len(names) == 4
+    [group] = results.groups(found, data="cifar10", recipe="short")
+    assert (group.data["name"], group.recipe["name"]) == ("cifar10", "short")
+    assert results.groups(found, data="mnist") == ()
+
+
+def test_seconds_of_an_epoch_are_the_median_and_hours_all_there_were(records):
+    slow = recorded_runs.log(epochs=3, last=176)
+    slow[1]["seconds"] = 3600.0
+    [group] = results.groups(records({"lines": slow}))
+    per_update = [9.5 / 352, 3600 / 352, 9.625 / 176]  # the last line has half the updates
+    assert group.epoch_seconds == pytest.approx(352 * statistics.median(per_update))
+    assert group.hours == pytest.approx((9.5 + 3600 + 9.625) / 3600)
+
+
+def test_hardware_is_named_once_each_kind(records):
+    gpu = {"processor": "some processor", "cores": 8, "accelerators": ["A100"]}
+    resumed = [{"epoch": 1, **recorded_runs.SURROUNDINGS, "hardware": gpu}]
+    [group] = results.groups(records({"seed": 0}, {"seed": 1, "resumed": resumed}))
+    assert group.hardware == "some processor, 2 cores; A100"
+
+
+def test_no_records_are_no_groups():
+    assert results.groups([]) == ()
