@@ -9,6 +9,7 @@ from .bottlenecks import bottleneck_saving, fold_bias, lean_stages, moved_stride
 from .cifar import honest_split, learning_rate, multiply_adds, pad_crop_flip, stage_output
 from .degradation import diagnose, dirac_kernel, pairs_of, plain_depth, plain_parameters
 from .explorer import largest_n, network_of, unbeaten, updates_kept
+from .full_length import save_checkpoint, seeds_needed, training_hours
 from .identity import bottleneck_parameters, gate_bias, passed_share, preactivated
 from .mnist import accuracy, lowest_loss, tutorial_parameters
 from .residual import merged_layer, residual_block, residual_of, zero_padded
@@ -41,7 +42,10 @@ __all__ = [
     "preactivated",
     "residual_block",
     "residual_of",
+    "save_checkpoint",
+    "seeds_needed",
     "stage_output",
+    "training_hours",
     "tutorial_parameters",
     "unbeaten",
     "updates_kept",
