@@ -9,6 +9,7 @@ from .bottlenecks import bottleneck_saving, fold_bias, lean_stages, moved_stride
 from .cifar import honest_split, learning_rate, multiply_adds, pad_crop_flip, stage_output
 from .degradation import diagnose, dirac_kernel, pairs_of, plain_depth, plain_parameters
 from .identity import bottleneck_parameters, gate_bias, passed_share, preactivated
+from .inside import gradients_by_length, path_counts, paths_left, pooled_deviation
 from .mnist import accuracy, lowest_loss, tutorial_parameters
 from .residual import merged_layer, residual_block, residual_of, zero_padded
 from .zoo_nets import zoo_norms, zoo_projection, zoo_softmax, zoo_strides
@@ -23,6 +24,7 @@ __all__ = [
     "dirac_kernel",
     "fold_bias",
     "gate_bias",
+    "gradients_by_length",
     "honest_split",
     "lean_stages",
     "learning_rate",
@@ -33,8 +35,11 @@ __all__ = [
     "pad_crop_flip",
     "pairs_of",
     "passed_share",
+    "path_counts",
+    "paths_left",
     "plain_depth",
     "plain_parameters",
+    "pooled_deviation",
     "preactivated",
     "residual_block",
     "residual_of",
