@@ -65,11 +65,11 @@ def test_a_net_without_images_has_no_responses():
 # gradients by path
 
 RESIDUAL = {
-    "v1": {},
-    "v1 B": {"shortcut": "B"},
+    "v1": {"depth": 8},
+    "v1 B": {"depth": 8, "shortcut": "B"},
     "v2": {"family": "v2", "depth": 11},
-    "v2 basic": {"family": "v2", "block": "basic"},
-    "gated": {"skip": "exclusive-gating"},
+    "v2 basic": {"family": "v2", "depth": 8, "block": "basic"},
+    "gated": {"depth": 8, "skip": "exclusive-gating"},
 }
 
 

@@ -16,13 +16,13 @@ SHAPE = (8, 8, 3)
 IMAGES = np.random.default_rng(0).normal(size=(12, *SHAPE)).astype("float32")
 LABELS = np.arange(12) % 10
 FAMILIES = {
-    "plain": {"family": "plain", "depth": 20},
+    "plain": {"family": "plain", "depth": 14},
     "v1": {"family": "v1", "depth": 20},
     "v1 B": {"family": "v1", "depth": 14, "shortcut": "B"},
     "v1 relu-before-add": {"family": "v1", "depth": 14, "order": "relu-before-add"},
     "v1 bn-after-add": {"family": "v1", "depth": 14, "order": "bn-after-add"},
     "v1 exclusive-gating": {"family": "v1", "depth": 14, "skip": "exclusive-gating"},
-    "v2 basic": {"family": "v2", "depth": 14, "block": "basic"},
+    "v2 basic": {"family": "v2", "depth": 20, "block": "basic"},
     "v2": {"family": "v2", "depth": 20},
 }
 
@@ -118,7 +118,7 @@ def kendall(order):
     return (sum(a < b for a, b in pairs) - sum(a > b for a, b in pairs)) / len(pairs)
 
 
-@pytest.mark.parametrize("name", ["plain", "v1", "v2", "v2 basic"])
+@pytest.mark.parametrize("name", ["plain", "v1 B", "v2 basic"])
 def test_without_swaps_the_net_is_its_own(name):
     model = net(name)
     tau, error = diagnostics.shuffle_blocks(model, IMAGES, output(model, IMAGES).argmax(axis=1), 0)
@@ -127,7 +127,7 @@ def test_without_swaps_the_net_is_its_own(name):
 
 @pytest.mark.parametrize("name", ["v1 B", "v2 basic", "plain"])
 def test_one_swap_equals_a_net_whose_weights_were_swapped_by_hand(name):
-    """In a net of 20 layers or fewer one swap has few outcomes; the shuffled error must be that of one of them."""
+    """So small a net has one to three such swaps, and eight seeds find them all."""
     model = net(name)
     labels = output(model, IMAGES).argmax(axis=1)
     units = diagnostics.unit_names(model)
@@ -143,9 +143,9 @@ def test_one_swap_equals_a_net_whose_weights_were_swapped_by_hand(name):
             for layer, layer_weights in zip(unit, swapped, strict=True):
                 layer.set_weights(layer_weights)
         outcomes.add(round(np.mean(output(other, IMAGES).argmax(axis=1) != labels), 6))
-    found = {round(diagnostics.shuffle_blocks(model, IMAGES, labels, 1, seed)[1], 6) for seed in range(12)}
-    assert found <= outcomes
-    assert found == outcomes or len(outcomes) > 3
+    found = {round(diagnostics.shuffle_blocks(model, IMAGES, labels, 1, seed)[1], 6) for seed in range(8)}
+    assert found == outcomes
+    assert max(found) > 0
 
 
 def test_the_net_is_left_as_it_was_after_swaps_and_after_a_failure_among_them():
@@ -161,7 +161,7 @@ def test_the_net_is_left_as_it_was_after_swaps_and_after_a_failure_among_them():
 DEEP = net("v1")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.integers(0, 30), st.integers(0, 2**32))
 def test_a_seed_gives_one_order_and_kendalls_tau_is_within_its_bounds(swaps, seed):
     first = diagnostics.shuffle_blocks(DEEP, IMAGES[:2], LABELS[:2], swaps, seed)
@@ -172,10 +172,9 @@ def test_a_seed_gives_one_order_and_kendalls_tau_is_within_its_bounds(swaps, see
 
 def test_one_swap_of_neighbours_turns_one_pair_and_of_ends_three():
     """In stage 1 of three units a swap of the first and last turns all three pairs; every other turns one, of five."""
-    found = {diagnostics.shuffle_blocks(DEEP, IMAGES[:1], LABELS[:1], 1, seed)[0] for seed in range(20)}
-    total = kendall([0, 1, 2]) * 3 + 2
-    turned = [total - 2, kendall([2, 1, 0]) * 3 + 2]
-    assert found == {count / 5 for count in turned}
+    found = {diagnostics.shuffle_blocks(DEEP, IMAGES[:1], LABELS[:1], 1, seed)[0] for seed in range(20, 25)}
+    neighbours, ends = [3 * kendall(order) + 2 for order in ([1, 0, 2], [2, 1, 0])]
+    assert {round(tau, 6) for tau in found} == {neighbours / 5, ends / 5} == {0.6, -0.2}
 
 
 @pytest.mark.parametrize(
