@@ -148,7 +148,7 @@ assert np.all(inside > 0)
 # %% tags=["nbval-ignore-output"]
 for name, net in nets.items():
     batch_norms = [net.get_layer(layer.replace("conv", "bn")) for layer in names[name]]
-    pairs = [(np.array(layer.gamma), np.array(layer.beta)) for layer in batch_norms]
+    pairs = [(layer.gamma.numpy(), layer.beta.numpy()) for layer in batch_norms]
     from_weights = np.sqrt([np.mean(gamma**2) + np.var(beta) for gamma, beta in pairs])
     off = np.abs(from_weights / responses[name] - 1)
     print(f"{name}: off by {100 * np.median(off):.1f}% in the median, at most {100 * off.max():.0f}%")
@@ -208,7 +208,7 @@ checks.pooled_deviation(pooled_deviation)
 some = images[:50]
 before = np.array(resnet(some, training=False))
 norm = resnet.get_layer("stage2_block2_bn2")
-saved = [np.array(weight) for weight in (norm.gamma, norm.beta)]
+saved = [weight.numpy().copy() for weight in (norm.gamma, norm.beta)]
 for weight in (norm.gamma, norm.beta):
     weight.assign(np.zeros(weight.shape))
 without = np.array(resnet(some, training=False))
@@ -555,8 +555,8 @@ training_part, _ = batches.train_and_validation(dataset, recipes.for_lesson())
 grown.optimizer.learning_rate = 0.01
 for step in range(10):
     grown.train_on_batch(*training_part.at(0, step))
-sizes = [np.abs(np.array(layer.gamma)).mean() for layer in silent]
-print(f"new gammas: {np.mean(sizes):.1g} on average, the trained ones {np.abs(np.array(norm.gamma)).mean():.2f}")
+sizes = [np.abs(layer.gamma.numpy()).mean() for layer in silent]
+print(f"new gammas: {np.mean(sizes):.1g} on average, the trained ones {np.abs(norm.gamma.numpy()).mean():.2f}")
 print(f"error: {100 * intact['ResNet-20']:.1f}% before growing, {100 * error_of(grown):.1f}% after ten updates")
 assert np.mean(sizes) > 0
 
