@@ -1,8 +1,8 @@
 """What differs between TensorFlow and JAX, and nothing else: the only module that imports either.
 
 It loads Keras's backend without its start-up messages, and offers a batch normalization that uses TensorFlow's fused
-kernel, gradients, determinism and a look at the devices. Lesson 01 uses ``gradients``, lessons 05 and 07
-``pull_back``; ``blocks`` builds every batch normalization from here.
+kernel, gradients, determinism and a look at the devices. Lesson 01 uses ``gradients``, lesson 05 ``pull_back``;
+``blocks`` builds every batch normalization from here.
 """
 
 import contextlib
@@ -174,7 +174,7 @@ def pull_back(model, x, upstream, *, training=True):
         model: a built keras.Model of one input and one output.
         x: its input, (B, ...).
         upstream: an array in the shape of its output.
-        training: whether batch norm takes its statistics from ``x``, so that they depend on it too, or its moving ones.
+        training: the mode; in training mode a batch norm's statistics depend on the input too.
 
     Returns:
         An array in the shape of ``x``.

@@ -1,199 +1,164 @@
-"""Removing and swapping units, against nets that are wired so by hand; and the net is left as it was."""
+"""Units taken out or swapped, against the same done by hand; the model is always left as it was."""
 
-import itertools
+import contextlib
 
 from resnet_lessons import diagnostics, models
+from resnet_lessons.diagnostics import units
 from resnet_lessons.specs import Spec
 
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from filled_models import randomize
+from hypothesis import given
 from hypothesis import strategies as st
-from keras import ops
+from scipy.stats import kendalltau
 
-SHAPE = (8, 8, 3)
-IMAGES = np.random.default_rng(0).normal(size=(12, *SHAPE)).astype("float32")
-LABELS = np.arange(12) % 10
-FAMILIES = {
-    "plain": {"family": "plain", "depth": 14},
-    "v1": {"family": "v1", "depth": 20},
-    "v1 B": {"family": "v1", "depth": 14, "shortcut": "B"},
-    "v1 relu-before-add": {"family": "v1", "depth": 14, "order": "relu-before-add"},
-    "v1 bn-after-add": {"family": "v1", "depth": 14, "order": "bn-after-add"},
-    "v1 exclusive-gating": {"family": "v1", "depth": 14, "skip": "exclusive-gating"},
-    "v2 basic": {"family": "v2", "depth": 20, "block": "basic"},
-    "v2": {"family": "v2", "depth": 20},
-}
+SMALL = {"width": 4, "input_shape": (8, 8, 3)}
 
 
-def net(name):
-    """Build a narrow net with random weights throughout, statistics of batch norm included."""
-    keras.utils.set_random_seed(1)
-    model = models.build(Spec(**FAMILIES[name], width=4, input_shape=SHAPE))
-    rng = np.random.default_rng(2)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            for variable in layer.weights:
-                variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-    classifier = model.layers[-1]  # whose answers must differ from image to image
-    classifier.kernel.assign(rng.normal(size=classifier.kernel.shape))
-    classifier.bias.assign(-output(model, IMAGES).mean(axis=0))
+def net(family, depth, **choices):
+    model = models.build(Spec(family, depth, **SMALL | choices))
+    randomize(model, np.random.default_rng(0))
     return model
 
 
-def values(model):
-    return [np.array(ops.convert_to_numpy(v)) for v in model.variables]
+@pytest.fixture
+def images():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(130, 8, 8, 3)).astype("float32"), rng.integers(10, size=130)
 
 
-def output(model, x):
-    return ops.convert_to_numpy(model(x, training=False))
+def weights(model):
+    return [keras.ops.convert_to_numpy(variable + 0) for variable in model.weights]
 
 
-def without(model, unit, x):
-    """Compute the logits without one unit, layer by layer: its branch is zero, or a plain pair is what it gets."""
-    found = {model.layers[0].output: ops.convert_to_tensor(x)}
-    entered = None
-    for layer in model.layers[1:]:
-        inputs = layer.input if isinstance(layer.input, list) else [layer.input]
-        arrays = [found[tensor] for tensor in inputs]
-        if layer.name.startswith(f"{unit}_") and entered is None:
-            entered = arrays[0]
-        if layer.name == f"{unit}_add":
-            arrays[1] = ops.zeros_like(arrays[1])
-        found[layer.output] = layer(arrays if len(arrays) > 1 else arrays[0], training=False)
-        if f"{unit}_add" not in {other.name for other in model.layers} and layer.name == f"{unit}_relu2":
-            halved = entered.shape[1] // layer.output.shape[1]
-            wider = layer.output.shape[-1] - entered.shape[-1]
-            found[layer.output] = ops.pad(entered[:, ::halved, ::halved], [(0, 0)] * 3 + [(0, wider)])
-    return ops.convert_to_numpy(found[model.output])
+def through(model, x, end):
+    """The value of a tensor inside a model."""
+    return keras.ops.convert_to_numpy(keras.Model(model.input, end)(x, training=False))
 
 
-def test_units_are_listed_first_to_last():
-    assert diagnostics.unit_names(net("v1 B")) == [f"stage{s}_block{b}" for s in (1, 2, 3) for b in (1, 2)]
+@contextlib.contextmanager
+def unchanged(model):
+    before = weights(model)
+    yield
+    for one, other in zip(before, weights(model), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_what_is_left_is_the_shortcut(name):
-    model = net(name)
-    whole = output(model, IMAGES)
-    for unit in diagnostics.unit_names(model):
-        expected = without(model, unit, IMAGES)
-        assert not np.allclose(expected, whole, rtol=1e-3), "negative control: each unit matters"
-        with diagnostics.removed(model, unit):
-            np.testing.assert_allclose(output(model, IMAGES), expected, rtol=1e-3, atol=1e-4)
+NETS = [
+    ("v1", 14, {}),
+    ("v1", 14, {"shortcut": "B"}),
+    ("v1", 11, {"block": "bottleneck"}),
+    ("v2", 11, {}),
+    ("v2", 14, {"block": "basic"}),
+    ("v1", 14, {"order": "relu-before-add"}),
+    ("v1", 14, {"order": "bn-after-add"}),
+    ("v1", 14, {"style": "keras-example", "input_shape": (32, 32, 3)}),
+]
 
 
-@pytest.mark.parametrize("name", ["plain", "v1", "v2"])
-def test_a_removed_unit_comes_back_after_an_exception_too(name):
-    model = net(name)
-    before = values(model)
-    with pytest.raises(KeyboardInterrupt), diagnostics.removed(model, "stage2_block1"):
-        raise KeyboardInterrupt
-    for now, then in zip(values(model), before, strict=True):
-        np.testing.assert_array_equal(now, then)
+@pytest.mark.parametrize(("family", "depth", "choices"), NETS)
+def test_without_a_unit_its_branch_adds_nothing(family, depth, choices):
+    model = net(family, depth, **choices)
+    x = np.random.default_rng(1).normal(size=(3, *model.input_shape[1:])).astype("float32")
+    for name in diagnostics.unit_names(model):
+        shortcut, branch = model.get_layer(f"{name}_add").input
+        assert np.abs(through(model, x, branch)).max() > 0
+        expected = through(model, x, shortcut)
+        with unchanged(model), diagnostics.removed(model, name):
+            assert np.abs(through(model, x, branch)).max() == 0
+            np.testing.assert_array_equal(through(model, x, model.get_layer(f"{name}_add").output), expected)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_lesion_counts_the_wrong_answers_of_each_net_without_one_unit(name):
-    model = net(name)
-    before = values(model)
-    names, errors = diagnostics.lesion(model, IMAGES, LABELS, batch_size=5)
+def test_without_a_plain_pair_its_input_passes(images):
+    model, x = net("plain", 14), images[0][:5]
+    tensors = units.boundaries(model)
+    for number, name in enumerate(diagnostics.unit_names(model)):
+        before = through(model, x, tensors[number])
+        strided = number > 0 and name.endswith("block1")
+        expected = before[:, ::2, ::2] if strided else before
+        channels = tensors[number + 1].shape[-1] - expected.shape[-1]
+        expected = np.pad(expected, [(0, 0), (0, 0), (0, 0), (0, channels)])
+        with unchanged(model), diagnostics.removed(model, name):
+            np.testing.assert_allclose(through(model, x, tensors[number + 1]), expected, rtol=1e-4, atol=1e-5)
+        assert np.abs(through(model, x, tensors[number + 1]) - expected).max() > 0.1  # otherwise nothing was shown
+
+
+@pytest.mark.parametrize("family", ["plain", "v1"])
+def test_an_exception_puts_the_unit_back(family):
+    model = net(family, 8)
+    with unchanged(model), pytest.raises(ZeroDivisionError), diagnostics.removed(model, "stage2_block1"):
+        _ = 1 / 0
+
+
+@pytest.mark.parametrize(("family", "depth"), [("plain", 14), ("v1", 14), ("v2", 20)])
+def test_lesions_are_those_of_the_whole_net_run_anew(images, family, depth):
+    model = net(family, depth)
+    x, y = images
+    with unchanged(model):
+        names, errors, whole = diagnostics.lesion(model, x, y)
     assert names == diagnostics.unit_names(model)
-    expected = [np.mean(without(model, unit, IMAGES).argmax(axis=1) != LABELS) for unit in names]
-    np.testing.assert_allclose(errors, expected)
-    for now, then in zip(values(model), before, strict=True):
-        np.testing.assert_array_equal(now, then)
+    assert whole == np.mean(units.inference(model, x).argmax(axis=1) != y)
+    for name, error in zip(names, errors, strict=True):
+        with diagnostics.removed(model, name):
+            assert error == pytest.approx(np.mean(units.inference(model, x).argmax(axis=1) != y), abs=2 / len(y)), name
+    assert len(set(errors)) > 1
 
 
-def test_labels_that_a_net_gives_without_a_unit_make_only_that_error_zero():
-    """The labels are those of the net without its fourth unit, so a lesion that took out another would show."""
-    model = net("v1")
-    unit = diagnostics.unit_names(model)[3]
-    _, errors = diagnostics.lesion(model, IMAGES, without(model, unit, IMAGES).argmax(axis=1))
-    assert errors[3] == 0
-    assert np.delete(errors, 3).max() > 0
+def test_unknown_units_and_gates_are_refused():
+    plain, gated = net("v1", 8), net("v1", 8, skip="exclusive-gating")
+    unknown = r"has the units stage1_block1, .* Received: 'stage4_block1'"
+    with pytest.raises(ValueError, match=unknown), diagnostics.removed(plain, "stage4_block1"):
+        pass
+    with pytest.raises(ValueError, match="has a gate"), diagnostics.removed(gated, "stage1_block1"):
+        pass
+    with pytest.raises(ValueError, match=r"network of models\.build"):
+        diagnostics.unit_names(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
 
 
-def kendall(order):
-    """Count pairs in order less pairs out of order, over all pairs."""
-    pairs = list(itertools.combinations(order, 2))
-    return (sum(a < b for a, b in pairs) - sum(a > b for a, b in pairs)) / len(pairs)
+# shuffle_blocks
 
 
-@pytest.mark.parametrize("name", ["plain", "v1 B", "v2 basic"])
-def test_without_swaps_the_net_is_its_own(name):
-    model = net(name)
-    tau, error = diagnostics.shuffle_blocks(model, IMAGES, output(model, IMAGES).argmax(axis=1), 0)
-    assert (tau, error) == (1, 0)
+@pytest.mark.parametrize("family", ["plain", "v1"])
+def test_a_swap_is_the_swap_by_hand(images, family):
+    """Of 14 layers only stage 1 has two units of one shape, so one swap is known."""
+    model, (x, y) = net(family, 14), images
+    with unchanged(model):
+        error, tau = diagnostics.shuffle_blocks(model, x, y, swaps=1)
+    swapped = net(family, 14)
+    for one in units.layers_of(swapped, "stage1_block1"):
+        other = swapped.get_layer(one.name.replace("block1", "block2"))
+        if one.weights:
+            values = one.get_weights()
+            one.set_weights(other.get_weights())
+            other.set_weights(values)
+    expected = units.inference(swapped, x)
+    assert np.abs(expected - units.inference(model, x)).max() > 1e-3
+    assert error == np.mean(expected.argmax(axis=1) != y)
+    assert tau == -1
 
 
-@pytest.mark.parametrize("name", ["v1 B", "v2 basic", "plain"])
-def test_one_swap_equals_a_net_whose_weights_were_swapped_by_hand(name):
-    """So small a net has one to three such swaps, and eight seeds find them all."""
-    model = net(name)
-    labels = output(model, IMAGES).argmax(axis=1)
-    units = diagnostics.unit_names(model)
-    outcomes = set()
-    for a, b in itertools.combinations(units, 2):
-        other = net(name)
-        layers = [[layer for layer in other.layers if layer.name.startswith(f"{unit}_")] for unit in (a, b)]
-        weights = [[layer.get_weights() for layer in unit] for unit in layers]
-        shapes = [[w.shape for layer in unit for w in layer] for unit in weights]
-        if a.split("_")[0] != b.split("_")[0] or shapes[0] != shapes[1]:
-            continue
-        for unit, swapped in zip(layers, weights[::-1], strict=True):
-            for layer, layer_weights in zip(unit, swapped, strict=True):
-                layer.set_weights(layer_weights)
-        outcomes.add(round(np.mean(output(other, IMAGES).argmax(axis=1) != labels), 6))
-    found = {round(diagnostics.shuffle_blocks(model, IMAGES, labels, 1, seed)[1], 6) for seed in range(8)}
-    assert len(set(labels)) > 2
-    assert found == outcomes
-    assert max(found) > 0
+def test_no_swap_leaves_all_in_order(images):
+    model, (x, y) = net("v1", 20), images
+    error, tau = diagnostics.shuffle_blocks(model, x, y, swaps=0)
+    assert (error, tau) == (np.mean(units.inference(model, x).argmax(axis=1) != y), 1)
 
 
-def test_the_net_is_left_as_it_was_after_swaps_and_after_a_failure_among_them():
-    model = net("v1")
-    before = values(model)
-    diagnostics.shuffle_blocks(model, IMAGES, LABELS, 7)
-    with pytest.raises(ValueError, match="shape"):
-        diagnostics.shuffle_blocks(model, IMAGES[:, :4, :4, :2], LABELS, 3)
-    for now, then in zip(values(model), before, strict=True):
-        np.testing.assert_array_equal(now, then)
+def test_the_same_seed_gives_the_same_order(images):
+    model, (x, y) = net("v1", 20), images
+    taus = [diagnostics.shuffle_blocks(model, x[:5], y[:5], 4, seed)[1] for seed in (0, 0, 1, 2, 3)]
+    assert taus[0] == taus[1]
+    assert len(set(taus)) > 1
 
 
-DEEP = net("v1")
+def test_what_cannot_be_shuffled_is_refused(images):
+    with pytest.raises(ValueError, match=r"No stage of 'v1_8.*' has two units of one shape"):
+        diagnostics.shuffle_blocks(net("v1", 8), *images, 1)
+    with pytest.raises(ValueError, match=r"swaps must be .* Received: -1"):
+        diagnostics.shuffle_blocks(net("v1", 14), *images, -1)
 
 
-@settings(max_examples=6, deadline=None)
-@given(st.integers(0, 30), st.integers(0, 2**32))
-def test_a_seed_gives_one_order_and_kendalls_tau_is_within_its_bounds(swaps, seed):
-    first = diagnostics.shuffle_blocks(DEEP, IMAGES[:2], LABELS[:2], swaps, seed)
-    assert first == diagnostics.shuffle_blocks(DEEP, IMAGES[:2], LABELS[:2], swaps, seed)
-    pairs = 3 + 1 + 1  # three like units in stage 1, two in stages 2 and 3 behind the first
-    assert first[0] in {(pairs - 2 * wrong) / pairs for wrong in range(pairs + 1)}
-
-
-def test_one_swap_of_neighbours_turns_one_pair_and_of_ends_three():
-    """In stage 1 of three units a swap of the first and last turns all three pairs; every other turns one, of five."""
-    found = {diagnostics.shuffle_blocks(DEEP, IMAGES[:1], LABELS[:1], 1, seed)[0] for seed in range(20, 25)}
-    neighbours, ends = [3 * kendall(order) + 2 for order in ([1, 0, 2], [2, 1, 0])]
-    assert {round(tau, 6) for tau in found} == {neighbours / 5, ends / 5} == {0.6, -0.2}
-
-
-@pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        (lambda m: diagnostics.shuffle_blocks(m, IMAGES, LABELS, -1), "swaps must be 0 or more. Received: -1"),
-        (lambda m: diagnostics.removed(m, "stage4_block1").__enter__(), "Received: 'stage4_block1'"),
-        (lambda m: diagnostics.unit_names(keras.Sequential([keras.Input(SHAPE)])), "one of models.build"),  # noqa: ARG005
-    ],
-)
-def test_what_is_not_there_is_refused(call, says):
-    with pytest.raises(ValueError, match=says):
-        call(net("v1 B"))
-
-
-def test_a_net_of_three_units_has_none_to_swap():
-    with pytest.raises(ValueError, match="none can be swapped"):
-        diagnostics.shuffle_blocks(models.plain(8, width=2, input_shape=SHAPE), IMAGES, LABELS, 1)
+@given(st.permutations(range(7)))
+def test_the_rank_correlation_is_kendalls(order):
+    assert units._rank_correlation([list(order)]) == pytest.approx(kendalltau(range(7), order).statistic)

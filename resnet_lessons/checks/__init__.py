@@ -8,6 +8,7 @@ from .answers import Verdict
 from .bottlenecks import bottleneck_saving, fold_bias, lean_stages, moved_stride
 from .cifar import honest_split, learning_rate, multiply_adds, pad_crop_flip, stage_output
 from .degradation import diagnose, dirac_kernel, pairs_of, plain_depth, plain_parameters
+from .explorer import largest_n, network_of, unbeaten, updates_kept
 from .identity import bottleneck_parameters, gate_bias, passed_share, preactivated
 from .inside import gradients_by_length, path_counts, paths_left, pooled_deviation
 from .mnist import accuracy, lowest_loss, tutorial_parameters
@@ -26,12 +27,14 @@ __all__ = [
     "gate_bias",
     "gradients_by_length",
     "honest_split",
+    "largest_n",
     "lean_stages",
     "learning_rate",
     "lowest_loss",
     "merged_layer",
     "moved_stride",
     "multiply_adds",
+    "network_of",
     "pad_crop_flip",
     "pairs_of",
     "passed_share",
@@ -45,6 +48,8 @@ __all__ = [
     "residual_of",
     "stage_output",
     "tutorial_parameters",
+    "unbeaten",
+    "updates_kept",
     "zero_padded",
     "zoo_crops",
     "zoo_norms",

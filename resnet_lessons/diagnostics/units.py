@@ -1,11 +1,10 @@
-"""Take a trained net's units out or swap them, and put everything back.
+"""The units of a built network as places to intervene: take one out, swap some, and see what the network still knows.
 
-Both are done by the weights alone, so the net keeps its layers. Veit, Wilber, Belongie 2016 (arXiv 1605.06431),
-*Residual Networks Behave Like Ensembles of Relatively Shallow Networks*, Sec. 4.1 to 4.3.
+Veit, Wilber, Belongie 2016, *Residual Networks Behave Like Ensembles of Relatively Shallow Networks*, Sec. 4.
+The networks are those of ``models.build``, whose layers' names say where they stand. Lesson 07.
 """
 
 import contextlib
-import itertools
 import re
 
 from resnet_lessons import backend  # noqa: F401 - loads Keras without its start-up messages
@@ -13,203 +12,207 @@ from resnet_lessons import backend  # noqa: F401 - loads Keras without its start
 import keras
 import numpy as np
 
+BATCH = 100  # images at a time: the inputs of all units of ResNet-56 then take 100 MB
+
 
 def unit_names(model):
-    """List the units of a net of ``models.build``, first to last: "stage1_block1" and so on.
+    """Return the names of a network's units from first to last, such as "stage1_block1".
 
     Raises:
-        ValueError: for a model without such units.
+        ValueError: for a model that has none.
     """
-    names = [match[1] for layer in model.layers if (match := re.fullmatch(r"(stage\d+_block\d+)_conv1", layer.name))]
+    found = [re.match(r"stage\d+_block\d+(?=_)", layer.name) for layer in model.layers]
+    names = list(dict.fromkeys(match[0] for match in found if match))
     if not names:
-        raise ValueError(
-            f"The model must be one of models.build, with units named stage1_block1 and on. Received: {model.name!r}."
-        )
-    return names
+        raise ValueError(f"The model must be a network of models.build, of named units. Received: {model.name!r}.")
+    return sorted(names, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
 
 
-@contextlib.contextmanager
-def removed(model, unit):
-    """Remove one unit while the block runs; the model is then as it was, after an exception too.
+def layers_of(model, name):
+    """Return the layers of one unit, in the order of the model's."""
+    return [layer for layer in model.layers if layer.name.startswith(f"{name}_")]
 
-    A residual unit's branch gives zero, so that its shortcut alone is left. A plain pair passes on its input in the way
-    that shortcut A would: where it halves the feature map, every second pixel, with channels of zeros appended. For use
-    in inference mode, on float32 nets.
 
-    Args:
-        model: a net of ``models.build``.
-        unit: its name, such as "stage2_block3".
-
-    Raises:
-        ValueError: for a unit that the model does not have, and for a plain pair that pads its images unevenly.
-    """
+def boundaries(model):
+    """Return the tensors between the units: the first one's input, then each one's output, a list of N + 1."""
     names = unit_names(model)
-    if unit not in names:
-        raise ValueError(f"unit must be one of {names[0]} to {names[-1]}. Received: {unit!r}.")
-    layers = _layers_of(model, unit)
-    convs = [layer for layer in layers if re.fullmatch(rf"{unit}_conv\d+", layer.name)]
-    residual = any(layer.name == f"{unit}_add" for layer in layers)
-    with _put_back(layers):
-        for conv in convs[-1:] if residual else convs:
-            _silence(model, conv) if residual else _pass_on(model, conv)
-        yield
+    before = [layer for layer in model.layers if layer.name.startswith("stem_")]
+    return [before[-1].output, *(layers_of(model, name)[-1].output for name in names)]
 
 
-def lesion(model, x, y, batch_size=100):
-    """Measure the error with each unit removed in turn (Veit et al. 2016, Sec. 4.1).
-
-    What lies before a stage is computed once for all units of that stage.
-
-    Args:
-        model: a net of ``models.build``, trained; left as it was.
-        x: (N, H, W, C) images, normalized as for training.
-        y: (N,) labels.
-        batch_size: images at a time.
-
-    Returns:
-        The units' names, first to last, and the share of images classified wrongly without each, (U,) float64.
-    """
-    names, errors, before = unit_names(model), [], model.input
-    for stage, units in itertools.groupby(names, lambda name: name.split("_")[0]):
-        start = stage_input(model, stage)
-        x = _run(keras.Model(before, start), x, batch_size)
-        before, rest = start, keras.Model(start, model.output)
-        for unit in units:
-            with removed(model, unit):
-                errors.append(_error(rest, x, y, batch_size))
-    return names, np.array(errors)
+def addition(model, name):
+    """Return the layer at which a unit's shortcut meets its branch; None in a plain net."""
+    return next((layer for layer in layers_of(model, name) if layer.name == f"{name}_add"), None)
 
 
-def shuffle_blocks(model, x, y, swaps, seed=0, batch_size=100):
-    """Swap units of the same shape within their stages, and measure the error (Veit et al. 2016, Sec. 4.3).
-
-    Each swap takes two units at random from those whose weights have the same shapes; a stage is drawn in proportion to
-    how many such pairs it has.
-
-    Args:
-        model: a net of ``models.build``, trained; left as it was, after an exception too.
-        x: (N, H, W, C) images, normalized as for training.
-        y: (N,) labels.
-        swaps: how many, 0 or more.
-        seed: which.
-        batch_size: images at a time.
-
-    Returns:
-        Kendall's rank correlation of the new order with the old, over the pairs that could be swapped: 1 for the order
-        of training, -1 for its reverse; and the share of images classified wrongly.
-
-    Raises:
-        ValueError: for a number of swaps below 0, and for a net in which no two units have the same shapes.
-    """
-    if swaps < 0:
-        raise ValueError(f"swaps must be 0 or more. Received: {swaps}.")
-    groups = _interchangeable(model)
-    pairs = [
-        (group, pair) for group in range(len(groups)) for pair in itertools.combinations(range(len(groups[group])), 2)
-    ]
-    if not pairs:
-        raise ValueError(f"No two units of {model.name} have the same shapes, so none can be swapped.")
-    orders = [list(range(len(group))) for group in groups]  # orders[g][place] is the unit that stands there
-    rng = np.random.default_rng(seed)
-    for _ in range(swaps):
-        group, (a, b) = pairs[rng.integers(len(pairs))]
-        orders[group][a], orders[group][b] = orders[group][b], orders[group][a]
-    signs = [np.sign(orders[group][b] - orders[group][a]) for group, (a, b) in pairs]
-    layers = [[_layers_of(model, unit) for unit in group] for group in groups]
-    with _put_back(itertools.chain(*itertools.chain(*layers))):
-        weights = [[_weights(unit) for unit in group] for group in layers]
-        for group, order in enumerate(orders):
-            for place, unit in enumerate(order):
-                _assign(layers[group][place], weights[group][unit])
-        return float(np.mean(signs)), _error(model, x, y, batch_size)
-
-
-def stage_input(model, stage):
-    """Return the symbolic tensor that enters a stage such as "stage2"."""
-    first = model.get_layer(f"{stage}_block1_conv1")
-    position = model.layers.index(first)
-    earlier = [layer for layer in model.layers[:position] if not layer.name.startswith(f"{stage}_")]
-    return earlier[-1].output
-
-
-def _layers_of(model, unit):
-    return [layer for layer in model.layers if layer.name.startswith(f"{unit}_")]
-
-
-def _weights(layers):
-    return [[keras.ops.convert_to_numpy(w).copy() for w in layer.weights] for layer in layers]
-
-
-def _assign(layers, weights):
-    for layer, values in zip(layers, weights, strict=True):
-        for variable, value in zip(layer.weights, values, strict=True):
-            variable.assign(value)
+def inference(model, x, batch_size=BATCH):
+    """Return the outputs for (B, ...) images, in inference mode, as one array."""
+    parts = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
+    return np.concatenate([keras.ops.convert_to_numpy(model(part, training=False)) for part in parts])
 
 
 @contextlib.contextmanager
-def _put_back(layers):
-    """Give layers back the weights they had before."""
-    layers = list(layers)
-    before = _weights(layers)
+def weights_kept(layers):
+    """Put the weights of some layers back when the block ends, however it ends."""
+    before = [layer.get_weights() for layer in layers]
     try:
         yield
     finally:
-        _assign(layers, before)
+        for layer, weights in zip(layers, before, strict=True):
+            layer.set_weights(weights)
 
 
-def _norm_after(model, conv):
-    """Return the batch norm that takes a convolution's output, or None."""
-    norms = (layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization))
-    return next((layer for layer in norms if layer.input is conv.output), None)
+@contextlib.contextmanager
+def removed(model, name):
+    """Take one unit out while the block runs: what is left of it is its shortcut.
 
+    In a residual unit the branch puts out zeros. A plain pair of convolutions passes on what it gets; where it changes
+    the dimensions, every second pixel and channels of zeros, as shortcut A does.
 
-def _silence(model, conv):
-    """Make a convolution, or the batch norm behind it, give zero."""
-    norm = _norm_after(model, conv)
-    layer = conv if norm is None else norm
-    for variable in layer.trainable_variables:  # kernel and bias, or gamma and beta
-        variable.assign(np.zeros(variable.shape))
+    Args:
+        model: a network of ``models.build`` without gates.
+        name: of the unit.
 
-
-def _pass_on(model, conv):
-    """Make a convolution and its batch norm give their input's pixels, channels of zeros appended.
-
-    The kernel has a one at its centre from each channel to itself; the batch norm neither shifts nor scales.
+    Raises:
+        ValueError: for a unit that the model lacks, and for one with a gate.
     """
-    height, width, channels, filters = conv.kernel.shape
-    if max(conv.strides) > 1 and conv.padding == "same":  # whose windows TensorFlow centres on pixels 1, 3, 5
-        raise ValueError(f"{conv.name} is padded unevenly, so its windows are not centred on pixels 0, 2, 4.")
-    kernel = np.zeros(conv.kernel.shape)
-    kernel[height // 2, width // 2] = np.eye(channels, filters)
-    conv.kernel.assign(kernel)
-    if conv.use_bias:
-        conv.bias.assign(np.zeros(conv.bias.shape))
-    norm = _norm_after(model, conv)
-    for variable, value in ((norm.gamma, 1), (norm.beta, 0), (norm.moving_mean, 0)):
-        variable.assign(np.full(variable.shape, value))
-    norm.moving_variance.assign(np.full(norm.moving_variance.shape, 1 - norm.epsilon))
+    if name not in unit_names(model):
+        raise ValueError(f"The network has the units {', '.join(unit_names(model))}. Received: {name!r}.")
+    layers = [layer for layer in layers_of(model, name) if layer.weights]
+    if any("_gate" in layer.name for layer in layers):
+        raise ValueError(f"{name} has a gate, which weighs its shortcut. Choose a network with skip='identity'.")
+    with weights_kept(layers):
+        if addition(model, name) is None:
+            _pass_on(layers)
+        else:
+            _silence(_end_of_branch(model, name))
+        yield
 
 
-def _interchangeable(model):
-    """Group the units by stage and shapes of weights, in order; groups of one are left out."""
+def _end_of_branch(model, name):
+    """Return the last layer with weights before the addition; the shortcut's own are not among them."""
+    layers = layers_of(model, name)
+    before = layers[: layers.index(addition(model, name))]
+    return [layer for layer in before if layer.weights and "_shortcut_" not in layer.name][-1]
+
+
+def _silence(layer):
+    layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])  # batch norm's scale and shift too
+
+
+def _pass_on(layers):
+    """Let convolutions copy the pixel in their middle, channel by channel, and batch norms undo nothing."""
+    for layer in layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            kernel, *bias = layer.get_weights()
+            height, width, channels, filters = kernel.shape
+            kernel = np.zeros_like(kernel)
+            copied = np.arange(min(channels, filters))
+            kernel[height // 2, width // 2, copied, copied] = 1
+            layer.set_weights([kernel, *map(np.zeros_like, bias)])
+        else:
+            _, _, mean, variance = layer.get_weights()
+            layer.set_weights([np.sqrt(variance + layer.epsilon), mean, mean, variance])
+
+
+def lesion(model, x, y):
+    """Measure the error with each unit taken out in turn; see ``removed`` for what that means.
+
+    The model is left as it was. The moving statistics are those of the whole net: nothing is re-estimated.
+
+    Args:
+        model: a network of ``models.build`` without gates.
+        x: (B, H, W, C) float32, normalized as for training.
+        y: (B,) labels.
+
+    Returns:
+        The units' names, the error without each, (N,) float64 between 0 and 1, and the error of the whole net.
+
+    Raises:
+        ValueError: as for ``removed``.
+    """
+    names, tensors = unit_names(model), boundaries(model)
+    # From each unit's input to the output: what comes before a unit is computed once, not once for each unit.
+    tails = [keras.Model(tensor, model.output) for tensor in tensors[:-1]]
+    inputs = keras.Model(model.input, tensors[:-1])
+    wrong, whole = np.zeros(len(names)), 0
+    for start in range(0, len(x), BATCH):
+        images, labels = x[start : start + BATCH], y[start : start + BATCH]
+        parts = inputs(images, training=False)
+        parts = parts if isinstance(parts, (list, tuple)) else [parts]
+        whole += _wrong(tails[0](parts[0], training=False), labels)
+        for number, (name, tail, part) in enumerate(zip(names, tails, parts, strict=True)):
+            with removed(model, name):
+                wrong[number] += _wrong(tail(part, training=False), labels)
+    return names, wrong / len(x), whole / len(x)
+
+
+def _wrong(outputs, labels):
+    return int((keras.ops.convert_to_numpy(outputs).argmax(axis=1) != labels).sum())
+
+
+def shuffle_blocks(model, x, y, swaps, seed=0):
+    """Measure the error after swapping units of the same shape within their stage, so many times at random.
+
+    The model is left as it was.
+
+    Args:
+        model: a network of ``models.build``.
+        x: (B, H, W, C) float32, normalized as for training.
+        y: (B,) labels.
+        swaps: how many; 0 leaves the order alone.
+        seed: of the random choices; more swaps by one seed begin with the same ones.
+
+    Returns:
+        The error, between 0 and 1, and Kendall's rank correlation of the order with the old one, over pairs of the
+        same stage: 1 for the old order, 0 for a random one, -1 for the reverse. Veit et al. 2016, Sec. 4.3.
+
+    Raises:
+        ValueError: for a network in which no stage has two units of one shape, and for swaps below 0.
+    """
+    if swaps < 0:
+        raise ValueError(f"swaps must be a whole number of at least 0. Received: {swaps!r}.")
+    groups = _alike(model)
+    places = np.concatenate([[number] * len(group) for number, group in enumerate(groups)])
+    order = [list(range(len(group))) for group in groups]
+    rng = np.random.default_rng(seed)
+    for _ in range(swaps):
+        group = order[rng.choice(places)]  # a stage is chosen as often as it has units
+        one, other = rng.choice(len(group), size=2, replace=False)
+        group[one], group[other] = group[other], group[one]
+    layers = [[_weighted(model, name) for name in group] for group in groups]
+    with weights_kept([layer for group in layers for unit in group for layer in unit]):
+        for units, permutation in zip(layers, order, strict=True):
+            weights = [[layer.get_weights() for layer in unit] for unit in units]
+            for unit, source in zip(units, permutation, strict=True):
+                for layer, values in zip(unit, weights[source], strict=True):
+                    layer.set_weights(values)
+        error = np.mean(inference(model, x).argmax(axis=1) != y)
+    return float(error), _rank_correlation(order)
+
+
+def _weighted(model, name):
+    return [layer for layer in layers_of(model, name) if layer.weights]
+
+
+def _alike(model):
+    """Group the units that can stand in each other's place: the same stage, the same shapes."""
     groups = {}
-    for unit in unit_names(model):
-        shapes = tuple(tuple(w.shape) for layer in _layers_of(model, unit) for w in layer.weights)
-        strides = tuple(getattr(layer, "strides", None) for layer in _layers_of(model, unit))
-        groups.setdefault((unit.split("_")[0], shapes, strides), []).append(unit)
-    return [group for group in groups.values() if len(group) > 1]
+    for name in unit_names(model):
+        shapes = tuple(tuple(weight.shape) for layer in _weighted(model, name) for weight in layer.weights)
+        groups.setdefault((name.split("_")[0], shapes), []).append(name)
+    groups = [group for group in groups.values() if len(group) > 1]
+    if not groups:
+        raise ValueError(f"No stage of {model.name!r} has two units of one shape. Take a deeper network.")
+    return groups
 
 
-def _run(model, x, batch_size):
-    """Return the model's output for all of x, in inference mode, (N, ...).
-
-    ``predict`` would compile each of the many small models that are run here once or twice.
-    """
-    parts = range(0, len(x), batch_size)
-    return np.concatenate(
-        [keras.ops.convert_to_numpy(model(x[start : start + batch_size], training=False)) for start in parts]
-    )
-
-
-def _error(model, x, y, batch_size):
-    return float(np.mean(_run(model, x, batch_size).argmax(axis=1) != y))
+def _rank_correlation(orders):
+    """Return Kendall's tau over all pairs within a group: concordant less discordant, as part of all."""
+    signs = [
+        np.sign(order[later] - order[earlier])
+        for order in orders
+        for later in range(len(order))
+        for earlier in range(later)
+    ]
+    return float(np.mean(signs))

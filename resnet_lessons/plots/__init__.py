@@ -6,6 +6,7 @@ from .diagrams import chain_diagram, unit_diagram
 from .figures import COLOURS, DASHES, MARKERS, figure, line, png, show
 from .networks import network_diagram, network_in_words
 from .pictures import images
+from .progress import epoch_curves, training_progress
 from .recorded import recorded_curves
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "DASHES",
     "MARKERS",
     "chain_diagram",
+    "epoch_curves",
     "error_curves",
     "figure",
     "images",
@@ -27,5 +29,6 @@ __all__ = [
     "recorded_curves",
     "show",
     "stacked_bars",
+    "training_progress",
     "unit_diagram",
 ]

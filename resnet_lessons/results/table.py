@@ -31,13 +31,15 @@ def rows(records=None, *, recorded_only=False):
     """Pair the published figures with the recorded runs.
 
     Args:
-        records: some ``Record``; None: those that ship. Those on other data sets than CIFAR-10 are left out.
+        records: some ``Record`` or ``Group``; None: what ships. Those on other data sets than CIFAR-10 are left out.
         recorded_only: leave out what nothing is recorded of.
 
     Returns:
         A tuple of ``Row``, sorted by family, depth and variant; a network trained in two ways has two.
     """
     recorded = {}
+    if records is not None:
+        records = [record for item in records for record in (item.records if isinstance(item, Group) else [item])]
     for group in groups(records, data="cifar10"):
         recorded.setdefault(group.spec, []).append(group)
     networks = dict.fromkeys([*recorded, *(() if recorded_only else (figure.network for figure in PUBLISHED))])
@@ -94,6 +96,7 @@ COLUMNS = {  # key: heading
     "paper": "paper: test error, %",
     "keras_example": "Keras example: test error, %",
     "recorded": "recorded here: test error, %",
+    "train": "recorded here: training error in the last epoch, %",
     "recipe": "recipe",
     "data": "recorded on",
     "hardware": "hardware",
@@ -102,7 +105,7 @@ COLUMNS = {  # key: heading
     "hours": "hours a run",
 }
 SHORT = ("network", "exactly", "parameters", "paper", "keras_example", "recorded", "recipe", "data")
-_NUMBERS = {"parameters", "recorded", "keras_example", "epoch_seconds", "keras_example_seconds", "hours"}
+_NUMBERS = {"parameters", "recorded", "train", "keras_example", "epoch_seconds", "keras_example_seconds", "hours"}
 
 
 def network(spec):
@@ -153,6 +156,7 @@ _CELLS = {  # column: a function of a row and of ``parameters``
     "paper": _paper,
     "keras_example": lambda row, _: percent(row.keras_example.error) if row.keras_example else "",
     "recorded": _recorded(lambda group: percent(*group.test_error, len(group.records))),
+    "train": _recorded(lambda group: percent(*group.train_error, len(group.records))),
     "recipe": _recorded(lambda group: f"{group.recipe['name']}, {group.recipe['steps']:,} updates"),
     "data": _recorded(lambda group: group.data_title),
     "hardware": _recorded(lambda group: group.hardware),
