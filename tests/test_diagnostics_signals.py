@@ -124,3 +124,27 @@ def test_plain_nets_and_probabilities_are_refused(images):
     example = net("v1", 8, style="keras-example", input_shape=(32, 32, 3))
     with pytest.raises(ValueError, match="puts out probabilities"):
         diagnostics.gradient_by_path_length(example, *images)
+
+
+@pytest.mark.parametrize(("family", "depth"), [("v1", 8), ("v2", 11)])
+def test_a_drawn_path_is_one_of_its_length(images, family, depth):
+    model, (x, y) = net(family, depth), images
+    for length in range(4):
+        chosen = [branches for branches in itertools.product((0, 1), repeat=3) if sum(branches) == length]
+        expected = [along_one_path(model, x, y, branches) for branches in chosen]
+        drawn = diagnostics.path_gradients(model, x, y, length, paths=6)
+        size = max(np.abs(one).max() for one in expected)
+        assert size > 0
+        which = [[np.abs(path - one).max() < 1e-4 * size for one in expected] for path in drawn]
+        assert np.any(which, axis=1).all()
+        assert length in (0, 3) or np.any(which, axis=0).sum() > 1, "the draw chooses among the paths"
+
+
+def test_drawn_paths_repeat_by_their_seed_and_of_a_length_that_there_is(images):
+    model = net("v1", 8)
+    first, again, other = (diagnostics.path_gradients(model, *images, 1, 8, seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    for length in (-1, 4):
+        with pytest.raises(ValueError, match=f"0 to 3, the number of units. Received: {length}"):
+            diagnostics.path_gradients(model, *images, length)

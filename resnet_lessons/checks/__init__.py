@@ -11,6 +11,7 @@ from .degradation import diagnose, dirac_kernel, pairs_of, plain_depth, plain_pa
 from .explorer import largest_n, network_of, unbeaten, updates_kept
 from .full_length import save_checkpoint, seeds_needed, training_hours
 from .identity import bottleneck_parameters, gate_bias, passed_share, preactivated
+from .inside import gradients_by_length, path_counts, paths_left, pooled_deviation
 from .mnist import accuracy, lowest_loss, tutorial_parameters
 from .residual import merged_layer, residual_block, residual_of, zero_padded
 from .zoo_nets import zoo_norms, zoo_projection, zoo_softmax, zoo_strides
@@ -25,6 +26,7 @@ __all__ = [
     "dirac_kernel",
     "fold_bias",
     "gate_bias",
+    "gradients_by_length",
     "honest_split",
     "largest_n",
     "lean_stages",
@@ -37,8 +39,11 @@ __all__ = [
     "pad_crop_flip",
     "pairs_of",
     "passed_share",
+    "path_counts",
+    "paths_left",
     "plain_depth",
     "plain_parameters",
+    "pooled_deviation",
     "preactivated",
     "residual_block",
     "residual_of",

@@ -6,7 +6,7 @@ swapping units does, and through how many branches the gradient comes.
 """
 
 from .gradients import gradient_norms
-from .paths import gradient_by_path_length
+from .paths import gradient_by_path_length, path_gradients
 from .responses import layer_responses
 from .units import lesion, removed, shuffle_blocks, unit_names
 
@@ -15,6 +15,7 @@ __all__ = [
     "gradient_norms",
     "layer_responses",
     "lesion",
+    "path_gradients",
     "removed",
     "shuffle_blocks",
     "unit_names",
