@@ -436,8 +436,8 @@ checks.gradients_by_length(gradients_by_length)
 # </details>
 #
 # `diagnostics.gradient_by_path_length` does the same in ResNet-20, with `backend.pull_back` in place of the
-# matrices. The gradient is that of each image's loss, taken to the input of the first unit, in inference mode. Do
-# the parts add up to the whole gradient, taken back in one go?
+# matrices. The gradient is that of the mean loss, taken to the input of the first unit, in inference mode. Do the
+# parts add up to the whole gradient, taken back in one go?
 
 # %%
 from resnet_lessons import backend
@@ -448,7 +448,8 @@ stem = resnet.get_layer("stem_relu1").output
 entering = np.array(keras.Model(resnet.input, stem)(few, training=False))
 rest = keras.Model(stem, resnet.output)
 softmax = np.array(keras.ops.softmax(rest(entering, training=False)))
-whole = backend.pull_back(rest, entering, softmax - np.eye(10, dtype="float32")[few_labels], training=False)
+at_logits = (softmax - np.eye(10, dtype="float32")[few_labels]) / len(few)
+whole = backend.pull_back(rest, entering, at_logits, training=False)
 difference = np.linalg.norm(parts.sum(axis=0) - whole) / np.linalg.norm(whole)
 print(f"{len(parts)} lengths, {2**9} paths; their sum is the whole gradient: {difference < 1e-3}")
 
