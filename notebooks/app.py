@@ -4,8 +4,8 @@
     python notebooks/app.py --no-browser --port 8866  # further options are Voila's
 
 Voila runs a small notebook, which is written anew each time, shows what its cells put out and not its code. Every page
-that is opened has a kernel of its own; it ends when the page is closed. Runs are kept in ``runs/explorer``, where
-lesson 10 keeps its own.
+that is opened has a kernel of its own; it ends when the page is closed, and so does its training. Runs are kept in
+``runs/explorer``, where lesson 10 keeps its own, and can be resumed.
 """
 
 import os
@@ -19,10 +19,16 @@ NOTEBOOK = ROOT / "build" / "app" / "resnet-lessons.ipynb"
 ADDRESS = "127.0.0.1"
 SETTINGS = {
     "--Voila.ip": ADDRESS,
-    # Voila's page asks a server far away for icons that are not used here: the browser is told not to.
     "--Voila.tornado_settings": {
-        "headers": {"Content-Security-Policy": "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws:"}
+        # A page that is closed asks for the end of its kernel, and Voila 0.5 forgets the token that this check wants. A
+        # page of another origin is refused all the same.
+        "disable_check_xsrf": True,
+        # Voila's page asks a server far away for icons that are not used here: the browser is told not to.
+        "headers": {"Content-Security-Policy": "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws:"},
     },
+    # If the page could not ask, for the browser was killed: the kernel ends when nobody looks and nothing trains.
+    "--MappingKernelManager.cull_idle_timeout": 60,  # seconds
+    "--MappingKernelManager.cull_interval": 20,
 }
 TITLE = """\
 # Residual networks: an explorer

@@ -409,10 +409,14 @@ assert trainer.state == "failed"
 
 # %% [markdown]
 # The thread hands its exception over; the widget shows it as a sentence and `finished()` raises it. On the page you
-# read the sentence; in a program you cannot overlook it. The same goes for an interrupt: *Interrupt the kernel* stops
-# the training that a page has started, as *Stop* does.
+# read the sentence; in a program you cannot overlook it. An interrupt is heard too: *Interrupt the kernel* stops the
+# training that a page has started, as *Stop* does.
+#
+# Back to the recipe before: its run is still in its folder, and the widget finds it.
 
 # %%
+trainer.recipe = small
+print(trainer.state)
 folder.cleanup()
 
 # %% [markdown]

@@ -133,3 +133,11 @@ def nobody_trains_in(folder):
             return True
     except filelock.Timeout:
         return False
+
+
+def until(condition, seconds=60):
+    """Wait for a condition that another process makes true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

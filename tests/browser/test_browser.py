@@ -107,9 +107,10 @@ def test_the_page_keeps_whole_epochs_when_it_is_closed(page, app, place):
     trainer.button("Resume").click()
     trainer.updates(353)
     trainer.words("training error")
-    trainer = opened()  # the page is left while it trains
+    trainer = opened()  # the page is left while it trains, which ends its kernel
     trainer.words(re.compile("Begun and not finished. 1 epochs? .*Resume begins with update 353 of 8,000"))
     assert log(folder) == [line]
+    pages.until(lambda: pages.nobody_trains_in(folder))
     trainer.button("Resume").click()
     trainer.updates(353)
     assert trainer.stop(LIMIT) < LIMIT

@@ -121,7 +121,7 @@ def test_a_finished_run_is_found_again(trainer, tmp_path):
     again = widgets.LiveTrainer(dataset(), SPEC, HELD_BACK, tmp_path / "runs", **OPTIONS)
     assert (again.state, enabled(again)) == ("finished", [])
     assert f"Finished: test error {100 * error:.1f}%" in words(again)
-    assert rows(again) == rows(trainer)
+    assert [row[:-1] for row in rows(again)] == [row[:-1] for row in rows(trainer)]  # all but the seconds
     again.seed = 1
     assert (again.state, enabled(again), rows(again)) == ("ready", ["Train"], [])
 
