@@ -207,6 +207,15 @@ def _check_upstream(upstream, output):
         raise ValueError(f"upstream must have the shape of the model's output, {allowed}. Received: {received}.")
 
 
+def compiled(function):
+    """Return ``function`` of arrays, compiled at its first call for the shapes it is given.
+
+    It must be pure: a model inside it is called by ``stateless_call``, which takes the weights as arguments. XLA is for
+    JAX alone: on a processor it makes TensorFlow's convolutions slower.
+    """
+    return tf.function(function, autograph=False) if BACKEND == "tensorflow" else jax.jit(function)
+
+
 def make_deterministic():
     """Ask for bit-identical repeats of seeded runs; costs some speed and lasts as long as the process.
 
