@@ -9,6 +9,7 @@ from .bottlenecks import bottleneck_saving, fold_bias, lean_stages, moved_stride
 from .cifar import honest_split, learning_rate, multiply_adds, pad_crop_flip, stage_output
 from .degradation import diagnose, dirac_kernel, pairs_of, plain_depth, plain_parameters
 from .identity import bottleneck_parameters, gate_bias, passed_share, preactivated
+from .landscapes import filter_normalized, most_moved, slice_width
 from .mnist import accuracy, lowest_loss, tutorial_parameters
 from .residual import merged_layer, residual_block, residual_of, zero_padded
 from .zoo_nets import zoo_norms, zoo_projection, zoo_softmax, zoo_strides
@@ -21,6 +22,7 @@ __all__ = [
     "bottleneck_saving",
     "diagnose",
     "dirac_kernel",
+    "filter_normalized",
     "fold_bias",
     "gate_bias",
     "honest_split",
@@ -28,6 +30,7 @@ __all__ = [
     "learning_rate",
     "lowest_loss",
     "merged_layer",
+    "most_moved",
     "moved_stride",
     "multiply_adds",
     "pad_crop_flip",
@@ -38,6 +41,7 @@ __all__ = [
     "preactivated",
     "residual_block",
     "residual_of",
+    "slice_width",
     "stage_output",
     "tutorial_parameters",
     "zero_padded",

@@ -7,19 +7,23 @@ from .figures import COLOURS, DASHES, MARKERS, figure, line, png, show
 from .networks import network_diagram, network_in_words
 from .pictures import images
 from .recorded import recorded_curves
+from .surfaces import contours, hills, loss_levels
 
 __all__ = [
     "COLOURS",
     "DASHES",
     "MARKERS",
     "chain_diagram",
+    "contours",
     "error_curves",
     "figure",
+    "hills",
     "images",
     "layer_profile",
     "learning_rates",
     "line",
     "loss_curves",
+    "loss_levels",
     "network_diagram",
     "network_in_words",
     "number_grid",
