@@ -207,13 +207,21 @@ def _check_upstream(upstream, output):
         raise ValueError(f"upstream must have the shape of the model's output, {allowed}. Received: {received}.")
 
 
-def compiled(function):
-    """Return ``function`` of arrays, compiled at its first call for the shapes it is given.
+def compiled(function, *examples):
+    """Return ``function`` of tensors, compiled for arguments like ``examples``.
 
     It must be pure: a model inside it is called by ``stateless_call``, which takes the weights as arguments. XLA is for
     JAX alone: on a processor it makes TensorFlow's convolutions slower.
+
+    Args:
+        function: of tensors, or lists of them; it returns tensors.
+        examples: arguments of the shapes and dtypes that it will be given.
     """
-    return tf.function(function, autograph=False) if BACKEND == "tensorflow" else jax.jit(function)
+    if BACKEND == "jax":
+        return jax.jit(function)
+    # Traced here, once: tf.function counts its tracings by line of code, and warns at the fifth slice of a lesson.
+    specs = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), examples)
+    return tf.function(function, autograph=False).get_concrete_function(*specs)
 
 
 def make_deterministic():

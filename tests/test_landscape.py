@@ -154,7 +154,8 @@ def norms(kernel):
 
 
 @pytest.mark.parametrize(
-    ("family", "kwargs"), [("plain", {}), ("v1", {"shortcut": "B"}), ("v1", {"style": "keras-example"})]
+    ("family", "kwargs"),
+    [("plain", {}), ("v1", {"shortcut": "B"}), ("v1", {"style": "keras-example", "input_shape": (32, 32, 3)})],
 )
 def test_each_filter_of_a_direction_is_as_long_as_the_models(family, kwargs):
     model = seasoned(small(family, **kwargs))

@@ -97,7 +97,7 @@ for lesson, nets in nets_trained.items():
     print(f"lesson {lesson}: about {minutes['fast']:.1f} minutes of training, in full mode {minutes['full']:.0f}")
 
 # %% [markdown]
-# Lesson 04 trains nothing. Lesson 06 trains on MNIST, whose images are smaller: about a minute on two cores.
+# Lessons 04 and 08 train nothing. Lesson 06 trains on MNIST, whose images are smaller: about a minute on two cores.
 #
 # ## The data
 #
@@ -172,9 +172,10 @@ checks.plain_depth(depth_of_plain_net)
 # | [04 bottlenecks and the ImageNet family](04_imagenet_family.ipynb) | What does depth cost? Which "ResNet-50"? | 45 |
 # | [05 identity mappings](05_identity_mappings.ipynb) | ResNet v2, and which net a published number belongs to | 60 |
 # | [06 ResNet on MNIST, and a bug zoo](06_mnist_and_bug_zoo.ipynb) | A net to mend and nine bugs to find | 45 |
+# | [08 loss landscapes](08_loss_landscapes.ipynb) | What do slices through the loss show, and what not? | 40 |
 #
-# Exercises come on top. Planned: 07 inside a ResNet, 08 loss landscapes, 09 training at full length, 10 explorer. What
-# to read beside each lesson is in [a page of its own](../docs/reading.md), the terms in English and Chinese in
-# [a glossary](../docs/glossary.md).
+# Exercises come on top. Planned: 07 inside a ResNet, 09 training at full length, 10 explorer. What to read beside each
+# lesson is in [a page of its own](../docs/reading.md), the terms in English and Chinese in [a
+# glossary](../docs/glossary.md).
 #
 # Go on with [lesson 01](01_degradation.ipynb).

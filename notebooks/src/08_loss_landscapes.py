@@ -400,20 +400,108 @@ checks.slice_width(slice_width)
 #
 # </details>
 #
-# The widths for a rise of 0.5, read from a parabola through the points next to the middle where it fits, would need
-# more than 17 points. Straight lines do:
-
+# `diagnostics.slice_width` does the same. Here are the widths for a rise of 0.5.
 
 # %% tags=["nbval-ignore-output"]
-def reach(alphas, losses, limit):
-    """Return how far from alphas[0] the loss stays at or below the limit."""
-    above = np.flatnonzero(losses > limit)
-    return np.interp(limit, losses[above[0] - 1 :][:2], alphas[above[0] - 1 :][:2]) if len(above) else alphas[-1]
-
-
-widths = {}
 for (name, seed), found in lines.items():
-    limit = found.loss[8] + 0.5
-    widths[name, seed] = reach(fine[8:], found.loss[8:], limit) + reach(-fine[8::-1], found.loss[8::-1], limit)
-    print(f"{name:9} direction {seed}: width {widths[name, seed]:.2f}")
-assert all(0 < width <= 2 for width in widths.values())
+    width = diagnostics.slice_width(found.alphas, found.loss, rise=0.5)
+    print(f"{name:9} direction {seed}: width {width:.2f}")
+    assert 0 < width <= 2
+
+# %% [markdown]
+# @@WIDTHS@@
+#
+# ## 5 Over a plane
+#
+# With two directions the slice is a surface. Fast mode takes 9x9 points and 128 images, full mode 51x51 points and 512
+# images. In full mode `out=` names a file that gets each row as soon as it is finished. If you interrupt the cell, or
+# lose the kernel, run it again: it goes on where it was. A file of another net, other directions or other images is
+# refused.
+#
+# **Predict.** Will the contours of one net be round, and those of the other not?
+
+# %% tags=["nbval-ignore-output"]
+points, count = {"fast": (9, 128), "full": (51, 512)}[recipes.mode()]
+grid, images, surfaces = np.linspace(-1, 1, points), some_images(count), {}
+for name, model in nets.items():
+    directions = [diagnostics.filter_direction(model, seed) for seed in (0, 1)]
+    out = f"runs/{dataset.name}-{name}-{points}.npz" if recipes.mode() == "full" else None
+    surfaces[name] = diagnostics.loss_surface(model, *images, directions, grid, grid, out=out)
+    lowest, highest = surfaces[name].loss.min(), surfaces[name].loss.max()
+    print(f"{name:9} {points}x{points} points: loss from {lowest:.2f} to {highest:.2f}")
+    assert lowest < 0.5 * highest
+
+# %% [markdown]
+# Two maps can be compared only on one scale. These share their levels and colours. The levels grow by equal *ratios*,
+# as the loss differs by a factor from the middle to the corners; on a linear scale the middle would be one flat spot.
+# What lies above 5 is drawn as 5: nobody needs to know how bad a ruined net is.
+
+# %%
+levels = plots.loss_levels(list(surfaces.values()), count=9, top=5)
+fig, axes = plots.figure(2, height=3.9)
+plots.contours(axes, list(surfaces.items()), levels)
+alt = "Contour maps of the loss of plain-20 and v1-20 over the same two random directions: closed rings around 0."
+plots.show(fig, alt, f"{count} training images of {dataset.title}")
+
+# %% [markdown]
+# **Figure.** Around both nets of 20 layers the loss rises in every direction of the plane, in closed rings with the
+# trained net (the cross) near their middle.
+
+# %%
+fig = plots.hills(list(surfaces.items()), levels)
+alt = "The same two surfaces in three dimensions: two bowls, whose height is the logarithm of the loss, cut at 5."
+plots.show(fig, alt, f"{count} training images of {dataset.title}")
+
+# %% [markdown]
+# **Figure.** The same surfaces as bowls. A picture in three dimensions impresses more and tells less: what lies behind
+# a rim cannot be read.
+#
+# @@PLANE@@
+#
+# ## 6 What the picture does not show
+#
+# Two directions of 270,000. A random direction is nearly orthogonal to any given one, so a random plane holds next to
+# nothing of the one direction that training looks at: the gradient. Compare.
+#
+# **Predict.** Make a direction of the gradient, scale it like the others, filter by filter, and walk along it. Is that
+# slice as wide as the random ones?
+
+# %% tags=["nbval-ignore-output"]
+from resnet_lessons import backend
+
+
+def gradient_direction(net):
+    """Return the loss's gradient as a direction, each filter scaled to the length of the net's."""
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    _, gradients = backend.gradients(net, x, y, loss)
+    pairs = zip(gradients, net.trainable_variables, strict=True)
+    return [
+        part * np.linalg.norm(np.array(v).reshape(-1, part.shape[-1]), axis=0)
+        / np.linalg.norm(part.reshape(-1, part.shape[-1]), axis=0) if part.ndim > 1 else 0 * part
+        for part, v in pairs
+    ]  # fmt: skip
+
+
+uphill = gradient_direction(net)
+random = diagnostics.filter_direction(net, seed=0)
+cosine = sum(np.vdot(a, b) for a, b in zip(uphill, random, strict=True)) / norm(uphill) / norm(random)
+print(f"cosine of the angle between the two: {cosine:.4f}")
+assert abs(cosine) < 0.05
+
+# %% tags=["nbval-ignore-output"]
+near = np.linspace(-0.5, 0.5, 17)
+along = {"uphill": uphill, "random": random}
+along = {name: diagnostics.loss_surface(net, x, y, [direction], near) for name, direction in along.items()}
+for name, found in along.items():
+    print(f"{name}: width {diagnostics.slice_width(near, found.loss, rise=0.5):.2f}, highest {found.loss.max():.1f}")
+assert along["uphill"].loss.max() > 1.5 * along["random"].loss.max()
+
+# %%
+fig, ax = plots.figure()
+names = {"uphill": "along the gradient", "random": "along a random direction"}
+for number, (name, found) in enumerate(along.items()):
+    plots.line(ax, number, near, found.loss, names[name])
+ax.set(xlabel="alpha", ylabel="loss", ylim=(0, None))
+ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+alt = "Loss of v1-20 along the gradient and along a random direction: the first rises far more steeply."
+plots.show(fig, alt, f"128 training images of {dataset.title}")

@@ -5,6 +5,6 @@ it with ``gradient_norms``.
 """
 
 from .gradients import gradient_norms
-from .landscape import Surface, filter_direction, loss_surface, raw_direction
+from .landscape import Surface, filter_direction, loss_surface, raw_direction, slice_width
 
-__all__ = ["Surface", "filter_direction", "gradient_norms", "loss_surface", "raw_direction"]
+__all__ = ["Surface", "filter_direction", "gradient_norms", "loss_surface", "raw_direction", "slice_width"]

@@ -71,9 +71,7 @@ def filter_direction(model, seed):
     return _whole(model, [noise * _filter_norms(kernel) / _filter_norms(noise) for kernel, noise in pairs])
 
 
-def loss_surface(
-    model, x, y, directions, alphas, betas=None, *, statistics="batch", batch_size=128, out=None
-):  # one line an argument would hide the one that matters
+def loss_surface(model, x, y, directions, alphas, betas=None, *, statistics="batch", batch_size=128, out=None):
     """Measure loss and error on a line or a grid of points around a model's weights.
 
     The statistics that batch norm divides by belong to the weights. ``"batch"`` computes them afresh at each point,
@@ -112,6 +110,40 @@ def loss_surface(
         rows.add(row, [measure(_moved(centre, directions, steps)) for steps in points[row]])
     shape = (len(alphas),) if betas is None else (len(betas), len(alphas))
     return Surface(alphas, betas, rows.loss.reshape(shape), rows.error.reshape(shape))
+
+
+def slice_width(alphas, losses, rise):
+    """Return how far a slice stays within ``rise`` of its middle, to the left and to the right together.
+
+    Args:
+        alphas: (A,) rising steps, 0 among them.
+        losses: (A,) at these steps, with straight lines between them.
+        rise: above the loss at 0, in the losses' unit.
+
+    Returns:
+        The width of the stretch around 0, a float. Where the slice ends before the loss has risen so far, so does it.
+
+    Raises:
+        ValueError: if 0 is not among the alphas.
+    """
+    alphas, losses = np.asarray(alphas, "float64"), np.asarray(losses, "float64")
+    if 0 not in alphas:
+        raise ValueError(f"0 must be among the alphas. Received: {len(alphas)} of them, from {alphas[0]} on.")
+    middle = int(np.flatnonzero(alphas == 0)[0])
+    limit = losses[middle] + rise
+    sides = (alphas[middle:], losses[middle:]), (-alphas[middle::-1], losses[middle::-1])
+    return float(sum(_reach(distances, values, limit) for distances, values in sides))
+
+
+def _reach(distances, losses, limit):
+    """Return the distance at which the loss first crosses the limit, or the last distance there is."""
+    above = np.flatnonzero(~(losses <= limit))  # a loss that is no number is above any
+    if not len(above):
+        return distances[-1]
+    k = above[0]
+    if not np.isfinite(losses[k]):
+        return distances[k - 1]
+    return np.interp(limit, losses[k - 1 : k + 1], distances[k - 1 : k + 1])
 
 
 def _array(variable):
@@ -169,10 +201,10 @@ def _measure(model, x, y, statistics, batch_size):
         wrong = keras.ops.cast(keras.ops.argmax(outputs, axis=-1), "int32") != labels
         return keras.ops.sum(loss), keras.ops.sum(keras.ops.cast(wrong, "float32"))
 
-    sums = backend.compiled(sums)
     x, y = np.asarray(x, "float32"), np.asarray(y, "int32")
     batches = [(x[i : i + batch_size], y[i : i + batch_size]) for i in range(0, len(x), batch_size)]
     batches = [tuple(keras.ops.convert_to_tensor(array) for array in batch) for batch in batches]
+    sums = backend.compiled(sums, [variable.value for variable in model.trainable_variables], *batches[0])
 
     def measure(weights):
         weights = [keras.ops.convert_to_tensor(array) for array in weights]
