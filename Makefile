@@ -5,7 +5,11 @@ SHELL := bash
 
 PYTHON ?=
 LESSON ?=
+RUN ?=
+NAME ?=
+WEIGHTS ?=
 LAB ?=
+APP ?=
 SUPPORTED := 3.11 3.12 3.13
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -71,6 +75,10 @@ $(STAMP): requirements.lock pyproject.toml $(if $(PYTHON),| same-python)
 lab: $(STAMP)  ## open the first lesson in JupyterLab (options: LAB="--no-browser --port 8890")
 	$(BIN)/python -m jupyter lab --ServerApp.root_dir="$(CURDIR)" $(LAB) notebooks/00_start_here.ipynb
 
+.PHONY: app
+app: $(STAMP)  ## open the explorer as a page of its own (options: APP="--no-browser --port=8866")
+	$(BIN)/python notebooks/app.py $(APP)
+
 .PHONY: lint
 lint: $(STAMP)  ## check style and formatting
 	$(BIN)/ruff check .
@@ -119,6 +127,16 @@ handout: $(STAMP)  ## write the lessons without their solutions to build/handout
 	rm -rf build/handout
 	$(BIN)/python notebooks/handout.py build/handout
 	@echo "To run them against their stored outputs: $(BIN)/python -m pytest --nbval build/handout"
+
+# The run's folder as resnet-lessons train left it; WEIGHTS=1 ships its weights too, NAME= gives the record another name.
+.PHONY: record
+record: $(STAMP)  ## take the finished run RUN=runs/x into the package (options: WEIGHTS=1 NAME=y)
+	@[ -n "$(RUN)" ] || { echo "Name the run's folder: make record RUN=runs/x" >&2; exit 1; }
+	$(BIN)/python tools/records.py keep "$(RUN)" $(if $(WEIGHTS),--weights) $(if $(NAME),--name "$(NAME)")
+
+.PHONY: table
+table: $(STAMP)  ## write the README's table of recorded runs
+	$(BIN)/python tools/records.py readme
 
 .PHONY: lock
 lock: $(STAMP)  ## pin the newest versions that pyproject.toml admits in requirements.lock

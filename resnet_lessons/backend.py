@@ -164,8 +164,8 @@ def _jax_gradients(model, x, y, loss):
     return jax.value_and_grad(value)([v.value for v in model.trainable_variables])
 
 
-def pull_back(model, x, upstream):
-    """Return ``upstream`` times the Jacobian of the model's output by its input, in training mode, as an array.
+def pull_back(model, x, upstream, *, training=True):
+    """Return ``upstream`` times the Jacobian of the model's output by its input, as an array.
 
     If ``upstream`` is the gradient of a loss by the output, this is its gradient by the input. The model is left as it
     was, moving statistics included.
@@ -174,6 +174,7 @@ def pull_back(model, x, upstream):
         model: a built keras.Model of one input and one output.
         x: its input, (B, ...).
         upstream: an array in the shape of its output.
+        training: the mode; in training mode a batch norm's statistics depend on the input too.
 
     Returns:
         An array in the shape of ``x``.
@@ -182,21 +183,21 @@ def pull_back(model, x, upstream):
         ValueError: for an ``upstream`` of another shape than the output.
     """
     x, upstream = keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(upstream)
-    pulled = (_tensorflow_pull_back if BACKEND == "tensorflow" else _jax_pull_back)(model, x, upstream)
+    pulled = (_tensorflow_pull_back if BACKEND == "tensorflow" else _jax_pull_back)(model, x, upstream, training)
     return keras.ops.convert_to_numpy(pulled)
 
 
-def _tensorflow_pull_back(model, x, upstream):
+def _tensorflow_pull_back(model, x, upstream, training):
     with _put_back(model), tf.GradientTape() as tape:
         tape.watch(x)
-        output = model(x, training=True)
+        output = model(x, training=training)
     _check_upstream(upstream, output)
     return tape.gradient(output, x, output_gradients=upstream)
 
 
-def _jax_pull_back(model, x, upstream):
+def _jax_pull_back(model, x, upstream, training):
     weights, state = ([v.value for v in some] for some in (model.trainable_variables, model.non_trainable_variables))
-    output, pull = jax.vjp(lambda inputs: model.stateless_call(weights, state, inputs, training=True)[0], x)
+    output, pull = jax.vjp(lambda inputs: model.stateless_call(weights, state, inputs, training=training)[0], x)
     _check_upstream(upstream, output)
     return pull(upstream)[0]
 

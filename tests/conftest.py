@@ -22,6 +22,7 @@ SLOW = (
     "test_training_disk.py",
     "test_training_mirrored.py",
     "test_cli_train.py",
+    "test_training_trained.py",
     "test_training_fit.py",
     "test_checks_bottlenecks.py",
     "test_accounting.py",
@@ -33,7 +34,9 @@ def pytest_configure(config):
     """Point both caches at an empty folder before any test module imports Keras, which reads its own at import."""
     home = tempfile.TemporaryDirectory(prefix="resnet-lessons-")
     config.add_cleanup(home.cleanup)
-    os.environ.pop("RESNET_LESSONS_DATA", None)
+    folder = os.environ.pop("RESNET_LESSONS_DATA", None)
+    if folder is not None:
+        os.environ["RESNET_LESSONS_TEST_DATA"] = folder  # for the tests of what was recorded on it, in every process
     os.environ.pop("RESNET_LESSONS_MODE", None)
     os.environ.update(RESNET_LESSONS_CACHE=home.name, KERAS_HOME=f"{home.name}/keras", MPLBACKEND="Agg")
 

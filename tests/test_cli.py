@@ -46,7 +46,18 @@ def parse(words):
 
 
 def test_all_commands_are_here():
-    names = ("doctor", "models", "data status", "data fetch", "train", "resume", "results", "sweep", "bench")
+    names = (
+        "doctor",
+        "models",
+        "data status",
+        "data fetch",
+        "train",
+        "resume",
+        "reproduce",
+        "results",
+        "sweep",
+        "bench",
+    )
     assert set(IDS) >= {"resnet-lessons", *(f"resnet-lessons {name}" for name in names)}
 
 

@@ -16,17 +16,18 @@ from resnet_lessons.specs import Spec
 
 import numpy as np
 import pytest
+import recorded_runs
 from command_line import START, WIDTH, refused, run
 
 SPEC = Spec("plain", 8, width=4, input_shape=(8, 8, 3))
 RECIPE = Recipe("tiny", steps=6, batch_size=16, validation=10, steps_per_epoch=2)
 
 
-class AfterUpdates:
-    """An event that is set once it has been looked at so many times."""
+class AfterLooks:
+    """An event that is set once it has been looked at so many times: after each batch, also of validation."""
 
-    def __init__(self, updates):
-        self.left = updates
+    def __init__(self, looks):
+        self.left = looks
 
     def is_set(self):
         self.left -= 1
@@ -78,7 +79,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "runs"
     train(folder / "seeds" / "seed0", seed=0)
     train(folder / "deeper", spec=dataclasses.replace(SPEC, depth=14), seed=6)
-    train(folder / "stopped", seed=7, stop=AfterUpdates(3))
+    train(folder / "stopped", seed=7, stop=AfterLooks(4))
     others = {
         "seeds/seed1": {"seed": 1, "errors": (0.5, 0.2, 0.6)},
         "seeds/seed2": {"seed": 2, "errors": (0.75, 0.3, 0.9)},
@@ -304,6 +305,23 @@ def test_without_a_folder_it_looks_below_runs_and_at_what_ships(trained, tmp_pat
         "mine": "runs/mine",
         "ours": "recorded/ours",
     }
+
+
+def test_the_published_table_stands_beside_what_ships(tmp_path, monkeypatch):
+    monkeypatch.setattr(results.records, "RECORDED", tmp_path)
+    recorded_runs.write(tmp_path / "a")
+    shown = run("results", "--published")
+    assert shown.exit_code == 0
+    assert max(map(len, shown.stdout.splitlines())) <= WIDTH
+    cells = [re.split(r"  +", line.strip()) for line in shown.stdout.splitlines()]
+    assert ["ResNet-20 v1", "basic 16/32/64,", "8.75 (2015,", "19.00 (1)", "short,", "CIFAR-10,"] in cells
+    assert ["ResNet-32 v1", "basic 16/32/64,", "7.51 (2015,"] in cells
+    assert "original CIFAR-10" in shown.stdout
+
+
+def test_the_published_table_takes_no_folder_and_no_json(tmp_path):
+    for arguments in ((tmp_path,), ("--json",)):
+        assert "Leave FOLDER and --json out" in refused(run("results", "--published", *arguments), code=2)
 
 
 def test_a_folder_without_a_run_or_that_is_missing_is_an_error(tmp_path):

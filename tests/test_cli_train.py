@@ -180,7 +180,7 @@ def test_the_choices_are_those_of_the_engine():
 @pytest.mark.parametrize(("terminal", "kind"), [(True, "bar"), (False, "lines")])
 def test_a_bar_is_for_terminals(monkeypatch, terminal, kind):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
-    assert commands._progress() == kind
+    assert commands.progress() == kind
 
 
 # Refusals

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "diagnostics": {"models", "backend"},
     "plots": {"results", "accounting"},
     "checks": {"models", "accounting", "diagnostics", "specs", "backend"},  # backend: as for batches
-    "widgets": {"plots", "accounting", "results", "training", "specs"},
+    "widgets": {"plots", "accounting", "results", "training", "specs", "recipes"},
 }
 MAY_IMPORT["doctor"] = set(MAY_IMPORT) - {"checks", "widgets"}  # looks at everything a lesson leans on
 MAY_IMPORT["bench"] = {"models", "recipes", "batches", "training", "backend", "specs", "accounting", "machine"}

@@ -40,7 +40,18 @@ def test_make_alone_lists_every_target():
     status, text = make()
     assert status == 0
     targets = re.findall(r"^  ([a-z-]+) +\w", text, re.MULTILINE)
-    assert targets == ["help", "lab", "lint", "test", "test-gpu", "kills", "notebooks", "handout", "lock", "clean"]
+    first = ["help", "lab", "app", "lint", "test", "test-gpu", "kills", "notebooks", "handout"]
+    assert targets == [*first, "record", "table", "lock", "clean"]
+
+
+def test_a_record_needs_a_run(tmp_path):
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / ".installed").touch()
+    status, text = make("record", cwd=tmp_path)
+    assert status != 0
+    assert "make record RUN=runs/x" in text
 
 
 @pytest.mark.parametrize(("version", "said"), [("3.10", "is 3.10"), ("3.14", "is 3.14"), (None, "none that runs")])

@@ -158,6 +158,34 @@ def test_each_control_changes_the_network_and_observers_hear_of_it():
     assert widgets.model_table([Spec("plain", 56)]) in text(picker)
 
 
+# The shortcut
+
+
+def test_the_shortcut_is_offered_when_asked_for():
+    assert not any(getattr(child, "description", None) == "shortcut" for child in widgets.ModelPicker().children)
+    picker = widgets.ModelPicker(Spec("v1", 20, shortcut="C"), shortcuts=True)
+    assert picker.spec == Spec("v1", 20, shortcut="C")
+    assert control(picker, "shortcut").tooltip
+    control(picker, "shortcut").value = "B"
+    assert picker.spec == Spec("v1", 20, shortcut="B")
+    control(picker, "units n").value = 9
+    assert picker.spec == Spec("v1", 56, shortcut="B")  # it stays when only n moves
+
+
+def test_another_version_or_unit_has_its_usual_shortcut_and_is_heard_of_once():
+    picker, heard = widgets.ModelPicker(Spec("v1", 20), shortcuts=True), []
+    picker.observe(lambda change: heard.append(change["new"]), "spec")
+    control(picker, "shortcut").value = "C"
+    control(picker, "unit").value = "bottleneck"
+    assert control(picker, "shortcut").value == "B"
+    control(picker, "version").value = "plain"
+    assert (control(picker, "shortcut").value, control(picker, "shortcut").disabled) == (None, True)
+    control(picker, "version").value = "v2"
+    assert (control(picker, "shortcut").value, control(picker, "shortcut").disabled) == ("B", False)
+    wanted = [Spec("v1", 20, shortcut="C"), Spec("v1", 29, block="bottleneck"), Spec("plain", 20), Spec("v2", 29)]
+    assert heard == wanted
+
+
 def test_the_drawing_is_a_png_that_follows():
     picker = widgets.ModelPicker()
     [drawing] = [child for child in picker.children if isinstance(child, ipywidgets.Image)]

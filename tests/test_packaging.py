@@ -19,7 +19,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "resnet-lessons"
-LOCKED_EXTRAS = ("lab", "sweep", "dev")  # gpu adds NVIDIA's libraries, which depend on the driver
+LOCKED_EXTRAS = ("lab", "app", "sweep", "dev")  # gpu adds NVIDIA's libraries, which depend on the driver
 PYTHONS = tuple(f"3.{minor}" for minor in range(8, 20))
 ADDRESS = re.compile(r"https?:|file:|://|--(?:extra-)?index|--find-links|@|(?<![\w.])[./\\]*[/\\]\w", re.IGNORECASE)
 
@@ -195,8 +195,9 @@ requires-python = ">=3.11,<3.14"
 dependencies = ["numpy>=2.3", "Keras>=3.15,<3.16"]
 [project.optional-dependencies]
 lab = ["jupyterlab>=4.5"]
+app = ["voila>=0.5"]
 sweep = ["ray>=2.60"]
-dev = ["resnet-lessons[lab,sweep]", "pytest>=9.0"]
+dev = ["resnet-lessons[lab,app,sweep]", "pytest>=9.0"]
 """
 LOCK = """# made by make lock
 jupyterlab==4.6
@@ -206,6 +207,7 @@ numpy==2.5.5 ; python_full_version >= '3.12'
 pytest==9.2
 ray==2.60.0
 setuptools==84.2.1
+voila==0.5.13
 """
 ENVIRONMENT = """
 dependencies:

@@ -71,6 +71,8 @@ def test_groups_are_chosen_by_data_and_recipe(records):
     [group] = results.groups(found, data="cifar10", recipe="short")
     assert (group.data["name"], group.recipe["name"]) == ("cifar10", "short")
     assert results.groups(found, data="mnist") == ()
+    assert len(results.groups(found, specs=[Spec("v1", 20)])) == 4
+    assert results.groups(found, specs=[Spec("v1", 20, width=8), Spec("plain", 20)]) == ()
 
 
 def test_seconds_of_an_epoch_are_the_median_and_hours_all_there_were(records):

@@ -81,6 +81,7 @@ def test_recorded_runs_stand_beside(records):
         "paper": "8.75 (2015, Table 6)",
         "keras_example": "",
         "recorded": "18.50 ± 0.71 (2)",
+        "train": "10.00 ± 0.00 (2)",
         "recipe": "short, 704 updates",
         "data": "CIFAR-10, original",
         "hardware": "some processor, 2 cores",
@@ -91,6 +92,11 @@ def test_recorded_runs_stand_beside(records):
     example = by_network["ResNet-20 v1 of the Keras example"]
     assert (example["keras_example"], example["recorded"]) == ("7.84", "19.00 (1)")
     assert (example["epoch_seconds"], example["keras_example_seconds"]) == ("10", "35")
+
+
+def test_groups_are_shown_as_their_records_are(records):
+    assert results.table(results.groups(records)) == results.table(records)
+    assert results.table(results.groups(records, specs=[KERAS_20])) != results.table(records)
 
 
 def test_recorded_rows_alone(records):
@@ -121,6 +127,14 @@ def test_html_has_the_same_cells(records):
     markdown = results.table(records, columns=results.SHORT)
     html = results.table(records, columns=results.SHORT, tablefmt="html")
     assert html_tables.rows(str(html))[1:] == [list(row.values()) for row in parsed(markdown)]
+
+
+def test_cells_are_broken_at_a_width(records):
+    whole = results.table(records, columns=["network", "recipe"], recorded_only=True)
+    broken = results.table(records, columns=["network", "recipe"], recorded_only=True, widths=[12, 8])
+    assert max(map(len, broken.splitlines())) < max(map(len, whole.splitlines()))
+    words = sorted(word for row in parsed(broken) for cell in row.values() for word in cell.split())
+    assert words == sorted(word for row in parsed(whole) for cell in row.values() for word in cell.split())
 
 
 @pytest.mark.parametrize(("columns", "said"), [(["network", "accuracy"], "Received: accuracy"), ([], "Received: none")])

@@ -172,10 +172,12 @@ checks.plain_depth(depth_of_plain_net)
 # | [04 bottlenecks and the ImageNet family](04_imagenet_family.ipynb) | What does depth cost? Which "ResNet-50"? | 45 |
 # | [05 identity mappings](05_identity_mappings.ipynb) | ResNet v2, and which net a published number belongs to | 60 |
 # | [06 ResNet on MNIST, and a bug zoo](06_mnist_and_bug_zoo.ipynb) | A net to mend and nine bugs to find | 45 |
+# | [07 inside a ResNet](07_inside_a_resnet.ipynb) | What do the layers of a trained net depend on? | 50 |
 # | [08 loss landscapes](08_loss_landscapes.ipynb) | What do slices through the loss show, and what not? | 40 |
+# | [09 training at full length](09_full_length.ipynb) | Cost, kills, two devices; how to read a difference | 40 |
+# | [10 explorer](10_explorer.ipynb) | Any network, any recipe: what it costs, what it reaches | 30 |
 #
-# Exercises come on top. Planned: 07 inside a ResNet, 09 training at full length, 10 explorer. What to read beside each
-# lesson is in [a page of its own](../docs/reading.md), the terms in English and Chinese in [a
-# glossary](../docs/glossary.md).
+# Exercises come on top. What to read beside each lesson is in [a page of its own](../docs/reading.md), the terms in
+# English and Chinese in [a glossary](../docs/glossary.md).
 #
 # Go on with [lesson 01](01_degradation.ipynb).

@@ -11,7 +11,7 @@ from resnet_lessons import __version__
 
 import click
 
-from . import benchmark, sweeping, tables, training
+from . import benchmark, reproducing, sweeping, tables, training
 from .program import Program, examples
 
 
@@ -25,7 +25,7 @@ def main():
     """Deep residual networks in lessons: check this machine, get data, train networks and compare them."""
 
 
-for command in (training.train, training.resume, sweeping.sweep, benchmark.bench):
+for command in (training.train, training.resume, reproducing.reproduce, sweeping.sweep, benchmark.bench):
     main.add_command(command)
 
 
@@ -105,12 +105,17 @@ def data_fetch(name, mirror, folder, timeout):
 @main.command(
     "results",
     short_help="List runs and what came out.",
-    epilog=examples("resnet-lessons results", "resnet-lessons results runs/degradation --json"),
+    epilog=examples(
+        "resnet-lessons results",
+        "resnet-lessons results runs/degradation --json",
+        "resnet-lessons results --published",
+    ),
 )
 @click.argument("folders", nargs=-1, type=click.Path(file_okay=False, path_type=Path), metavar="[FOLDER]...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.option("--published", is_flag=True, help="Print what is published, the recorded runs beside it; no FOLDER.")
 @click.pass_context
-def results_command(ctx, folders, as_json):
+def results_command(ctx, folders, as_json, published):
     """List the runs at and below each FOLDER: finished, unfinished and damaged, with means over seeds.
 
     Without FOLDER these are the runs below runs/ and the recorded ones that ship with the package. Runs on different
@@ -120,6 +125,12 @@ def results_command(ctx, folders, as_json):
     from resnet_lessons.results import records
 
     from . import runs
+
+    if published:
+        if folders or as_json:
+            raise click.UsageError("--published shows what ships with the package. Leave FOLDER and --json out.")
+        click.echo(tables.published_table())
+        return
 
     found = runs.find(folders or [folder for folder in (training.RUNS, records.RECORDED) if folder.is_dir()])
     if folders and not found:

@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 
 from resnet_lessons.doctor.finding import join
-from resnet_lessons.results import QUOTED_BY_KERAS_EXAMPLE, published
+from resnet_lessons.results import QUOTED_BY_KERAS_EXAMPLE, published, table
 from resnet_lessons.specs import Spec
 
 from tabulate import tabulate
@@ -27,6 +27,10 @@ PAPER_CAPTION = """\
 The papers' networks. Errors on CIFAR-10's test images as printed, of several runs the median or the
 mean +/- standard deviation. M: millions, for one image.
 """
+PUBLISHED_NOTE = """
+
+Errors in %. Paper and Keras example: on the original CIFAR-10. The last column says what the
+recorded ones are on. Several seeds: mean ± standard deviation, their number in brackets."""
 KERAS_EXAMPLE_CAPTION = """
 The Keras example's networks (cifar10_resnet.py), with what its table prints: the accuracy it
 reached itself, the accuracy it quotes from the papers, and which network that one belongs to.
@@ -150,6 +154,46 @@ def _narrow_table(rows, columns, numbers):
     widths = columns.values()
     rows = [[_folded(str(cell), width) for cell, width in zip(row, widths, strict=True)] for row in rows]
     return _number_table(rows, list(columns), numbers)
+
+
+_PUBLISHED_COLUMNS = {
+    "network": 15,
+    "exactly": 16,
+    "paper": 12,
+    "keras_example": 8,
+    "recorded": 12,
+    "recipe": 8,
+    "data": 11,
+}
+
+
+def published_table():
+    """Show the published figures and what ships with the package beside them."""
+    widths = _PUBLISHED_COLUMNS.values()
+    return table(columns=_PUBLISHED_COLUMNS, tablefmt="simple", widths=widths) + PUBLISHED_NOTE
+
+
+_RECORD_COLUMNS = {"name": 30, "network\nrecipe": 20, "seed": 5, "data": 14, "test error": 6, "hours": 6}
+
+
+def records_table(records):
+    """Show recorded runs, a line each.
+
+    Args:
+        records: a tuple of ``results.Record``.
+    """
+    rows = [
+        [
+            record.name,
+            f"{record.spec.name}\n{record.recipe['name']}",
+            record.seed,
+            record.data["source"].partition(":")[0],
+            _percent(record.result["test_error"]),
+            f"{sum(epoch.seconds for epoch in record.log) / 3600:.2f}",
+        ]
+        for record in records
+    ]
+    return _narrow_table(rows, _RECORD_COLUMNS, numbers={2, 4, 5})
 
 
 def plan_table(plan, standing):

@@ -17,12 +17,12 @@ from .program import INTERRUPTED, Command, examples
 RUNS = Path("runs")
 STRATEGIES = ("mirrored",)
 
-_SOURCE = click.option(
+SOURCE = click.option(
     "--source",
     type=click.Path(path_type=Path),
     help="A file or folder to take the data set from, instead of searching.",
 )
-_DEVICES = click.option(
+DEVICES = click.option(
     "--devices",
     type=click.IntRange(min=2),
     metavar="K",
@@ -91,7 +91,7 @@ _FIELD_HELP = {
 @click.option(
     "--data", "data_name", type=click.Choice(data.NAMES), default="cifar10", show_default=True, help="On what."
 )
-@_SOURCE
+@SOURCE
 @click.option(
     "--precision",
     type=click.Choice(plan.PRECISIONS),
@@ -100,7 +100,7 @@ _FIELD_HELP = {
     help="auto: the faster on this machine.",
 )
 @click.option("--strategy", type=click.Choice(STRATEGIES), help="mirrored: a copy of the network on each GPU.")
-@_DEVICES
+@DEVICES
 @click.option(
     "--deterministic/--no-deterministic",
     default=None,
@@ -131,13 +131,13 @@ def train(ctx, family, n, depth, recipe_name, steps, smoke, data_name, source, s
         click.echo(f"note: no {data_name} was found, so this trains on {dataset.name}", err=True)
     spec = dataclasses.replace(spec, input_shape=dataset.x_train.shape[1:], num_classes=len(dataset.class_names))
     out = out or RUNS / plan.run_name(spec, recipe, options["seed"], dataset.name)
-    training = _training(devices)
+    training = engine(devices)
     folder = training.RunFolder(out)
     stored = folder.description() or {}
     precision = stored.get("precision") or training.choose_precision(options["precision"])
-    _announce(spec, recipe, options["seed"], dataset, precision, folder)
-    watch = {"strategy": strategy, "progress": _progress(), **options}
-    _carry_out(ctx, folder, source, devices, lambda: training.train(spec, recipe, dataset, out, **watch))
+    announce(spec, recipe, options["seed"], dataset, precision, folder)
+    watch = {"strategy": strategy, "progress": progress(), **options}
+    carry_out(ctx, folder, source, devices, lambda: training.train(spec, recipe, dataset, out, **watch))
 
 
 @click.command(
@@ -147,23 +147,23 @@ def train(ctx, family, n, depth, recipe_name, steps, smoke, data_name, source, s
     epilog=examples("resnet-lessons resume runs/x", "resnet-lessons resume runs/x --source /data/cifar10.npz"),
 )
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@_SOURCE
-@_DEVICES
+@SOURCE
+@DEVICES
 @click.pass_context
 def resume(ctx, folder, source, devices):
     """Go on with the run in FOLDER after its last whole epoch, as if nothing had interrupted it.
 
     Everything is as its run.json says. Other data than those it began on are refused.
     """
-    training = _training(devices)
+    training = engine(devices)
     run_folder = training.RunFolder(folder)
     settings, data_name = training.run_in(run_folder)
     dataset = data.load(data_name, source)
-    _announce(settings.spec, settings.recipe, settings.seed, dataset, settings.precision, run_folder)
-    _carry_out(ctx, run_folder, source, devices, lambda: training.resume(folder, dataset, progress=_progress()))
+    announce(settings.spec, settings.recipe, settings.seed, dataset, settings.precision, run_folder)
+    carry_out(ctx, run_folder, source, devices, lambda: training.resume(folder, dataset, progress=progress()))
 
 
-def _training(devices):
+def engine(devices):
     """Load what trains, and divide the processor before anything is computed."""
     from resnet_lessons import backend, training  # loads Keras
 
@@ -172,14 +172,14 @@ def _training(devices):
     return training
 
 
-def _progress():
+def progress():
     """Return the kind of progress that suits where the output goes, which is to show each line as it is written."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     return "bar" if sys.stderr.isatty() else "lines"
 
 
-def _announce(spec, recipe, seed, dataset, precision, folder):
+def announce(spec, recipe, seed, dataset, precision, folder):
     """Print what will be done."""
     from resnet_lessons.accounting import count
 
@@ -205,7 +205,7 @@ def _place(folder):
     return f"{folder.path}" + (f"\ngoes on after epoch {epoch}, update {step:,}" if epoch else "")
 
 
-def _carry_out(ctx, folder, source, devices, call):
+def carry_out(ctx, folder, source, devices, call):
     """Train, and say what came out; after Ctrl-C say what is kept and how to go on."""
     from resnet_lessons.training.progress import duration
 

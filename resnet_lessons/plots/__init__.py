@@ -6,6 +6,7 @@ from .diagrams import chain_diagram, unit_diagram
 from .figures import COLOURS, DASHES, MARKERS, figure, line, png, show
 from .networks import network_diagram, network_in_words
 from .pictures import images
+from .progress import training_progress
 from .recorded import recorded_curves
 from .surfaces import contours, hills, loss_levels
 
@@ -31,5 +32,6 @@ __all__ = [
     "recorded_curves",
     "show",
     "stacked_bars",
+    "training_progress",
     "unit_diagram",
 ]

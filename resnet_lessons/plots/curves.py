@@ -39,7 +39,7 @@ def error_curves(ax, runs, window=10):
         ``ax``.
     """
     for number, (label, run) in enumerate(runs):
-        steps, smooth = _running_mean(run.step_error, window)
+        steps, smooth = running_mean(run.step_error, window)
         line(ax, number, steps, 100 * smooth, f"{label}, training")
         validated = [epoch for epoch in run.epochs if "val_error" in epoch]
         if validated:
@@ -68,14 +68,14 @@ def loss_curves(ax, runs, window=10, classes=10):
         ``ax``.
     """
     for number, (label, run) in enumerate(runs):
-        line(ax, number, *_running_mean(run.step_loss, window), label)
+        line(ax, number, *running_mean(run.step_loss, window), label)
     ax.axhline(math.log(classes), color="#888888", linewidth=0.8, label="guessing")
     ax.set(xlabel="update", ylabel="training loss")
     ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))  # beside the lines
     return ax
 
 
-def _running_mean(values, window):
+def running_mean(values, window):
     """Return the updates (N,) at which a window ends, and the mean over each; a run shorter than it is one window."""
     span = min(window, len(values))
     return np.arange(span, len(values) + 1), np.convolve(values, np.full(span, 1 / span), "valid")

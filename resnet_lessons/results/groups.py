@@ -108,20 +108,22 @@ def hardware_in_words(hardware):
     return f"{hardware['processor']}, {hardware['cores']} cores"
 
 
-def groups(records=None, *, data=None, recipe=None):
+def groups(records=None, *, data=None, recipe=None, specs=None):
     """Put recorded runs together that differ in nothing but the seed; of one that was made twice, the first counts.
 
     Args:
         records: some ``Record``; None: those that ship.
         data: the name of a data set, such as "cifar10"; None: all of them.
         recipe: the name of a recipe, such as "short"; None: all of them.
+        specs: some networks, such as [Spec("plain", 20)]; None: all of them.
 
     Returns:
         A tuple of ``Group``, by family, depth, and updates.
     """
     together = defaultdict(dict)
     for record in load() if records is None else records:
-        if data in (None, record.data["name"]) and recipe in (None, record.recipe["name"]):
+        named = data in (None, record.data["name"]) and recipe in (None, record.recipe["name"])
+        if named and (specs is None or record.spec in specs):
             together[_key(record)].setdefault(record.seed, record)
     found = [Group(tuple(seeds[seed] for seed in sorted(seeds))) for seeds in together.values()]
     return tuple(sorted(found, key=_order))

@@ -31,13 +31,15 @@ def rows(records=None, *, recorded_only=False):
     """Pair the published figures with the recorded runs.
 
     Args:
-        records: some ``Record``; None: those that ship. Those on other data sets than CIFAR-10 are left out.
+        records: some ``Record`` or ``Group``; None: what ships. Those on other data sets than CIFAR-10 are left out.
         recorded_only: leave out what nothing is recorded of.
 
     Returns:
         A tuple of ``Row``, sorted by family, depth and variant; a network trained in two ways has two.
     """
     recorded = {}
+    if records is not None:
+        records = [record for item in records for record in (item.records if isinstance(item, Group) else [item])]
     for group in groups(records, data="cifar10"):
         recorded.setdefault(group.spec, []).append(group)
     networks = dict.fromkeys([*recorded, *(() if recorded_only else (figure.network for figure in PUBLISHED))])
@@ -56,7 +58,7 @@ def _order(spec):
     return spec.style != "paper", spec != usual, spec.family, spec.depth, spec.name
 
 
-def table(records=None, *, columns=None, recorded_only=False, parameters=None, tablefmt="github"):
+def table(records=None, *, columns=None, recorded_only=False, parameters=None, tablefmt="github", widths=None):
     """Return the published table with the recorded runs beside it, as text; what is not known is left empty.
 
     Papers and Keras example report errors on the original CIFAR-10; the column "data" says what the recorded ones are
@@ -69,6 +71,7 @@ def table(records=None, *, columns=None, recorded_only=False, parameters=None, t
         parameters: a function of a Spec that returns how many trainable parameters it has, for networks without a
             run here; None: only what is printed or recorded is shown.
         tablefmt: what tabulate calls the format: "github", "html", "plain" and so on.
+        widths: the most characters of each column, which longer cells are broken at; None: they are not.
 
     Returns:
         The table. For "html" it shows itself in a notebook.
@@ -84,7 +87,8 @@ def table(records=None, *, columns=None, recorded_only=False, parameters=None, t
     cells = [[_CELLS[column](row, parameters) for column in columns] for row in shown]
     align = ["right" if column in _NUMBERS else "left" for column in columns]
     headers = [COLUMNS[column] for column in columns]
-    return tabulate(cells, headers, tablefmt, colalign=align if cells else None, disable_numparse=True)
+    broken = {} if widths is None else {"maxcolwidths": list(widths), "maxheadercolwidths": list(widths)}
+    return tabulate(cells, headers, tablefmt, colalign=align if cells else None, disable_numparse=True, **broken)
 
 
 COLUMNS = {  # key: heading
@@ -94,6 +98,7 @@ COLUMNS = {  # key: heading
     "paper": "paper: test error, %",
     "keras_example": "Keras example: test error, %",
     "recorded": "recorded here: test error, %",
+    "train": "recorded here: training error in the last epoch, %",
     "recipe": "recipe",
     "data": "recorded on",
     "hardware": "hardware",
@@ -102,7 +107,7 @@ COLUMNS = {  # key: heading
     "hours": "hours a run",
 }
 SHORT = ("network", "exactly", "parameters", "paper", "keras_example", "recorded", "recipe", "data")
-_NUMBERS = {"parameters", "recorded", "keras_example", "epoch_seconds", "keras_example_seconds", "hours"}
+_NUMBERS = {"parameters", "recorded", "train", "keras_example", "epoch_seconds", "keras_example_seconds", "hours"}
 
 
 def network(spec):
@@ -153,6 +158,7 @@ _CELLS = {  # column: a function of a row and of ``parameters``
     "paper": _paper,
     "keras_example": lambda row, _: percent(row.keras_example.error) if row.keras_example else "",
     "recorded": _recorded(lambda group: percent(*group.test_error, len(group.records))),
+    "train": _recorded(lambda group: percent(*group.train_error, len(group.records))),
     "recipe": _recorded(lambda group: f"{group.recipe['name']}, {group.recipe['steps']:,} updates"),
     "data": _recorded(lambda group: group.data_title),
     "hardware": _recorded(lambda group: group.hardware),

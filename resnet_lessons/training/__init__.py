@@ -2,9 +2,10 @@
 
 ``fit`` trains on batches and keeps all in memory: lesson 01. ``train`` trains on a data set as a recipe says, validates
 each epoch, reads the test set once at the end, and can keep the run in a folder and go on from it: lessons 03 and 09
-and the command line. He et al. 2015, Sec. 4.2.
+and the command line. ``Background`` does so in a thread, to be watched: lesson 10. He et al. 2015, Sec. 4.2.
 """
 
+from .background import Background, Progress
 from .callbacks import Diverged, Guard, Schedule, StepLog
 from .compiled import PRECISIONS, Images, choose_precision, compile_model, time_updates
 from .engine import fit, resume, train
@@ -18,10 +19,12 @@ __all__ = [
     "PRECISIONS",
     "SGD",
     "Adam",
+    "Background",
     "Diverged",
     "FolderError",
     "Guard",
     "Images",
+    "Progress",
     "Run",
     "RunFolder",
     "Schedule",

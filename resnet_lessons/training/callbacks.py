@@ -171,7 +171,7 @@ class Guard(keras.callbacks.Callback):
 
 
 class StopAsked(keras.callbacks.Callback):
-    """Stop after the update under way, once an event such as threading.Event is set."""
+    """Stop after the batch under way, of training, validation or test, once an event such as threading.Event is set."""
 
     def __init__(self, event):
         super().__init__()
@@ -181,6 +181,8 @@ class StopAsked(keras.callbacks.Callback):
         """Look at the event."""
         if self.event.is_set():
             raise Stopped
+
+    on_test_batch_end = on_train_batch_end
 
 
 class Keep(keras.callbacks.Callback):

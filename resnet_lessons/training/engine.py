@@ -123,7 +123,8 @@ def train(
         deterministic: whether a seeded run repeats bit for bit, for the rest of this process; None: on a processor,
             where it costs nothing, and not on a GPU.
         progress: "lines" prints one an epoch, "bar" shows a bar too, None is silent.
-        stop: an event, such as threading.Event; once it is set, training stops after the update under way.
+        stop: an event, such as threading.Event; once it is set, training stops after the update under way, or after the
+            batch under way of a validation, which then does not count, or of the test.
         callbacks: further Keras callbacks, none of which may set the learning rate.
 
     Returns:
@@ -196,8 +197,13 @@ class _Training:
         self.batches, self.validation = batches.train_and_validation(self.dataset, settings.recipe, settings.seed)
         refuse_uneven(settings.strategy, self.batches, self.validation)
         epoch, step, log = self._restore()
-        done = step == settings.recipe.steps or self._fit(epoch, step, log, progress, stop, callbacks)
-        return self._finish(log) if done else self._result(log, finished=False)
+        asked = [between_updates.StopAsked(stop)] if stop else []
+        try:
+            if step < settings.recipe.steps:
+                self._fit(epoch, step, log, progress, [*callbacks, *asked])
+            return self._finish(log, asked)
+        except between_updates.Stopped:
+            return self._result(log, finished=False)
 
     def _restore(self):
         """Put the last whole epoch's state back; return its number, its updates and a log to go on with."""
@@ -217,8 +223,8 @@ class _Training:
         except ValueError as error:
             raise self.folder.damaged_checkpoint(error) from error
 
-    def _fit(self, epoch, step, log, progress, stop, callbacks):
-        """Make the updates that are left; return whether all were made."""
+    def _fit(self, epoch, step, log, progress, callbacks):
+        """Make the updates that are left."""
         recipe = self.settings.recipe
         seen = progress_callbacks(progress, log, recipe.steps, recipe.batch_size, step)
         between = [
@@ -226,26 +232,21 @@ class _Training:
             between_updates.Guard(log, self._advice()),
             *([between_updates.Keep(self.folder, log)] if self.folder else []),
             *seen,
-            *([between_updates.StopAsked(stop)] if stop else []),
             *callbacks,
         ]
         with contextlib.ExitStack() as closing:
             for shown in seen:
                 closing.callback(getattr(shown, "close", lambda: None))
-            try:
-                _fit(self.model, recipe, self.batches, self.validation, between, epoch, step)
-            except between_updates.Stopped:
-                return False
-        return True
+            _fit(self.model, recipe, self.batches, self.validation, between, epoch, step)
 
     def _advice(self):
         if self.folder is None:
             return ""
         return f" Begin in another folder; {self.folder.path} keeps the epochs that were whole."
 
-    def _finish(self, log):
+    def _finish(self, log, asked):
         """Test the net, the only time that the test images are read, and write down what came out."""
-        loss, error, images = self._test()
+        loss, error, images = self._test(asked)
         run = self._result(log, finished=True, test_loss=loss, test_error=error)
         if self.folder:
             last = {key: value for key, value in log.epochs[-1].items() if key.startswith("val_")}
@@ -255,11 +256,11 @@ class _Training:
             self.folder.finish(self.model.save_weights, self.description | {"result": result})
         return run
 
-    def _test(self):
+    def _test(self, asked):
         images = batches.Batches(self.dataset.x_test, self.dataset.y_test, TEST_BATCH, mean=self.batches.mean)
         model = self._on_one_device()
         with _iterators_freed(model):
-            found = model.evaluate(images, verbose=0, return_dict=True)
+            found = model.evaluate(images, verbose=0, return_dict=True, callbacks=asked)
         if not math.isfinite(found["loss"]):
             step, what = self.settings.recipe.steps, f"the test loss is {found['loss']}"
             raise between_updates.diverged(self.model, step, what, self._advice())

@@ -194,7 +194,7 @@ class RunFolder:
             FolderError: if they are missing or damaged.
         """
         try:
-            model.load_weights(self.path / WEIGHTS)
+            put_weights(model, (self.path / WEIGHTS).read_bytes())
         except (OSError, ValueError, KeyError) as error:
             raise FolderError(f"{self.path / WEIGHTS} cannot be read ({error}). Restore it.") from error
 
@@ -217,6 +217,11 @@ class RunFolder:
             f"{self.path / name} could not be written ({reason}). What it held before is kept, and so is every earlier "
             f"epoch; make room or mend the disk, then: resnet-lessons resume {self.path}"
         )
+
+
+def put_weights(model, weights):
+    """Put the bytes of a weights file into a model. HDF5 never sees the file: it would lock it, even to read it."""
+    model.load_weights(_InMemory(weights))
 
 
 class _InMemory(io.BytesIO):

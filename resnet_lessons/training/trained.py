@@ -1,29 +1,72 @@
-"""Networks that ship trained: their weights lie beside the record of the run that made them."""
+"""Networks that ship trained: their weights lie beside the record of the run that made them, and are checked."""
+
+import hashlib
+import re
+from pathlib import Path
 
 from resnet_lessons import models, results
+from resnet_lessons.results import records
 
-from .folder import WEIGHTS, RunFolder
+from .folder import WEIGHTS, FolderError, put_weights
+
+SUMS = "SHA256SUMS"  # beside the records, as sha256sum writes it: a line for each file of weights that ships
 
 
-def trained(spec, data="cifar10"):
-    """Return the network ``spec`` with the weights of a recorded run.
+def trained(spec, data="cifar10", folder=None):
+    """Return the network ``spec`` with the weights that a recorded run ended with.
+
+    It takes what ``batches.Batches`` makes of images, with the mean of the training part of the same data set if the
+    record's recipe subtracts it; ``batches.train_and_validation`` gives that mean.
 
     Args:
         spec: the network.
         data: the name of the data set it was trained on, such as a ``data.Dataset`` has: "cifar10" or "shapes10".
+        folder: holds one folder a run, and SHA256SUMS; None: what ships with the package.
 
     Returns:
-        A keras.Model, float32, as ``models.build`` makes it.
+        A keras.Model, of the precision that is set, float32 unless you set another.
 
     Raises:
+        FolderError: if the file of weights is missing, or is not the one that was recorded.
         ValueError: if no recorded run of this network on this data set ships its weights; the message
             names those that do.
     """
-    shipped = [record for record in results.load() if (results.RECORDED / record.name / WEIGHTS).exists()]
+    folder = Path(records.RECORDED if folder is None else folder)
+    sums = _sums(folder / SUMS)
+    shipped = [record for record in (results.load(folder) if sums else ()) if f"{record.name}/{WEIGHTS}" in sums]
     for record in shipped:
         if (record.spec, record.data["name"]) == (spec, data):
+            weights = _checked(folder / record.name / WEIGHTS, sums[f"{record.name}/{WEIGHTS}"])
             model = models.build(spec)
-            RunFolder(results.RECORDED / record.name).load_weights(model)
+            put_weights(model, weights)
             return model
     names = ", ".join(f"{record.spec.name} on {record.data['name']}" for record in shipped) or "none"
-    raise ValueError(f"There are no trained weights of {spec.name} on {data}. Those that ship: {names}.")
+    raise ValueError(f"There are no trained weights of {spec.name} on {data} in {SUMS}. Those that ship: {names}.")
+
+
+def _sums(path):
+    """Read a file that sha256sum wrote: a dict of name to hexadecimal digits; empty if there is none."""
+    if not path.exists():
+        return {}
+    lines = [re.fullmatch("([0-9a-f]{64}) [ *](.+)", line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if None in lines:
+        raise FolderError(f"{path}, line {lines.index(None) + 1} is not as sha256sum writes it. {RESTORE}")
+    return {line[2]: line[1] for line in lines}
+
+
+def _checked(path, digest):
+    """Return the bytes of a file whose SHA-256 is ``digest``."""
+    try:
+        contents = path.read_bytes()
+    except OSError as error:
+        raise FolderError(f"{path} cannot be read ({error.strerror}). {RESTORE}") from error
+    found = hashlib.sha256(contents).hexdigest()
+    if found != digest:
+        raise FolderError(
+            f"{path} is not the file that was recorded: its SHA-256 begins with {found[:12]}, in {SUMS} with "
+            f"{digest[:12]}. {RESTORE}"
+        )
+    return contents
+
+
+RESTORE = "Restore it from the repository, or install the package again."

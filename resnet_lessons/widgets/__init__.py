@@ -5,15 +5,27 @@ kernel. One module a widget.
 """
 
 from .bottleneck import bottleneck_calculator, bottleneck_table
+from .explorer import Explorer
+from .live_trainer import LiveTrainer, epoch_table, run_folder
 from .model_picker import ModelPicker, model_table, time_table
 from .plain_nets import plain_net_picker, plain_net_table
+from .recorded_runs import recorded_png, recorded_table
+from .schedule_viewer import ScheduleViewer, schedule_table
 
 __all__ = [
+    "Explorer",
+    "LiveTrainer",
     "ModelPicker",
+    "ScheduleViewer",
     "bottleneck_calculator",
     "bottleneck_table",
+    "epoch_table",
     "model_table",
     "plain_net_picker",
     "plain_net_table",
+    "recorded_png",
+    "recorded_table",
+    "run_folder",
+    "schedule_table",
     "time_table",
 ]

@@ -8,6 +8,8 @@ from resnet_lessons import accounting
 import ipywidgets
 import tabulate
 
+from .tables import table_view
+
 WIDTHS = tuple(2**power for power in range(2, 12))  # 4 to 2048 channels
 SIDES = (7, 14, 28, 56, 112)  # of the feature maps on ImageNet
 
@@ -44,8 +46,7 @@ def bottleneck_calculator(outer=256, inner=64, side=56):
         _slider("inner width", WIDTHS, inner, "channels of the 3x3 convolution inside"),
         _slider("map side", SIDES, side, "height and width of the feature map, pixels"),
     ]
-    table = ipywidgets.HTML()
-    table.add_class("jp-RenderedHTMLCommon")  # JupyterLab then draws it like any other table
+    table = table_view()
 
     def redraw(_=None):
         table.value = bottleneck_table(*(slider.value for slider in sliders))

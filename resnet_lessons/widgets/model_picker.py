@@ -11,6 +11,8 @@ import ipywidgets
 import tabulate
 import traitlets
 
+from .tables import table_view
+
 TIMED_BATCH = 64  # images an update, when the picker times one
 
 
@@ -69,35 +71,42 @@ class ModelPicker(ipywidgets.VBox):
     """Choose a network by version, unit and n; see its table, its drawing, and on demand its time on this machine.
 
     Args:
-        spec: the network to begin with; its family, block and n are kept.
+        spec: the network to begin with; its family, block and n are kept, and its shortcut if that can be chosen.
         recipes: what the time is estimated for; none: there is no button to time it.
         most: the largest n.
+        shortcuts: whether the shortcut can be chosen too; otherwise it is the usual one.
 
     Attributes:
         spec: the network chosen, a ``specs.Spec`` to read and to ``observe``.
+        timer: the button that measures, which whoever trains may disable meanwhile.
     """
 
     spec = traitlets.Instance(specs.Spec, read_only=True)
 
-    def __init__(self, spec=None, recipes=(), most=18):
+    def __init__(self, spec=None, recipes=(), most=18, shortcuts=False):
         spec = specs.Spec("v1", 20) if spec is None else spec
         self._recipes, self._timings = tuple(recipes), {}
         self._family = ipywidgets.Dropdown(options=specs.FAMILIES, value=spec.family, description="version")
         self._block = ipywidgets.Dropdown(options=specs.BLOCKS, value=spec.block, description="unit")
         self._n = ipywidgets.IntSlider(value=spec.n, min=1, max=most, description="units n")
         self._n.tooltip = "units in each of the three stages"
-        self._table, self._words, self._times = (ipywidgets.HTML() for _ in range(3))
-        for html in (self._table, self._times):
-            html.add_class("jp-RenderedHTMLCommon")  # JupyterLab then draws its table like any other
+        self._shortcut = ipywidgets.Dropdown(description="shortcut")
+        self._shortcut.tooltip = "where dimensions change: A zeros, B a projection; C: a projection in every unit"
+        self._offer_shortcuts()
+        self._table, self._words, self._times = table_view(), ipywidgets.HTML(), table_view()
         self._drawing = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "816px"})
-        self._button = ipywidgets.Button(description="Time it here", tooltip="train a few updates on random images")
-        super().__init__([self._family, self._block, self._n, self._table, self._drawing, self._words])
+        self.timer = ipywidgets.Button(description="Time it here", tooltip="train a few updates on random images")
+        controls = [self._family, self._block, self._n, *([self._shortcut] if shortcuts else [])]
+        super().__init__([*controls, self._table, self._drawing, self._words])
         if self._recipes:
-            self.children = [*self.children, self._button, self._times]
+            self.children = [*self.children, self.timer, self._times]
         self._family.observe(self._choose_family, "value")
-        for control in (self._block, self._n):
-            control.observe(self._choose, "value")
-        self._button.on_click(self._time)
+        self._block.observe(self._choose_block, "value")
+        self._n.observe(self._choose, "value")
+        if shortcuts and spec.shortcut is not None:
+            self._shortcut.value = spec.shortcut
+        self._shortcut.observe(self._choose, "value")
+        self.timer.on_click(self._time)
         self._choose()
 
     def __repr__(self):
@@ -109,12 +118,29 @@ class ModelPicker(ipywidgets.VBox):
         if self._block.value != usual:
             self._block.value = usual
         else:
-            self._choose()
+            self._choose_block()
+
+    def _choose_block(self, change=None):  # noqa: ARG002 - what traitlets hands over
+        """Turn to the usual shortcut of that unit, and then to the network, once."""
+        self._shortcut.unobserve(self._choose, "value")
+        self._offer_shortcuts()
+        self._shortcut.observe(self._choose, "value")
+        self._choose()
+
+    def _offer_shortcuts(self):
+        """Offer the shortcuts that the family has, the usual one chosen; a plain net has none."""
+        usual = self._with_n(1).shortcut
+        self._shortcut.options = [("none", None)] if usual is None else specs.SHORTCUTS
+        self._shortcut.value, self._shortcut.disabled = usual, usual is None
+
+    def _with_n(self, n, shortcut=None):
+        """Return the network of the version and the unit chosen, with n units a stage."""
+        family, block = self._family.value, self._block.value
+        return specs.Spec(family, specs.depth_for(family, n, block), block=block, shortcut=shortcut)
 
     def _choose(self, change=None):  # noqa: ARG002 - what traitlets hands over
         """Read the controls and show the network they name."""
-        family, block = self._family.value, self._block.value
-        spec = specs.Spec(family, specs.depth_for(family, self._n.value, block), block=block)
+        spec = self._with_n(self._n.value, self._shortcut.value)
         self._table.value = model_table([spec])
         fig, ax = plots.figure(width=8.5, height=2.2)
         plots.network_diagram(ax, spec)

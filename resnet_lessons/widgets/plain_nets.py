@@ -5,6 +5,8 @@ from resnet_lessons import accounting, specs
 import ipywidgets
 import tabulate
 
+from .tables import table_view
+
 
 def plain_net_table(ns, tablefmt="html"):
     """Make a table of the plain nets with n pairs of convolutions a stage.
@@ -35,8 +37,7 @@ def plain_net_picker(n=9):
         continuous_update=True,
         tooltip="pairs of convolutions in each of the three stages",
     )
-    table = ipywidgets.HTML(value=plain_net_table([slider.value]))  # n, or the nearest allowed
-    table.add_class("jp-RenderedHTMLCommon")  # JupyterLab then draws it like any other table
+    table = table_view(plain_net_table([slider.value]))  # n, or the nearest allowed
 
     def redraw(change):
         table.value = plain_net_table([change["new"]])

@@ -159,6 +159,7 @@ WRONG = {
     "preactivated": lambda x, norm1, conv1, norm2, conv2: conv2(norm2(conv1(norm1(x)))),
     "residual_block": lambda x, filters, _: layers.Add()([x, normed(normed(x, filters), filters)]),
     "residual_of": lambda h: h,
+    "save_checkpoint": lambda path, _: path.write_bytes(b""),
     "stage_output": lambda _: (32, 32),
     "zero_padded": lambda x, filters: np.zeros((*x[:, ::2, ::2, 0].shape, filters)),
     "zoo_crops": lambda images, _: images,

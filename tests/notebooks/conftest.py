@@ -1,4 +1,4 @@
-"""The builder and the writer of handouts as modules, and a small lesson that was built."""
+"""The scripts of notebooks/ as modules, and a small lesson that was built."""
 
 import importlib.util
 import subprocess
@@ -27,6 +27,12 @@ def builder():
 def handout():
     """The module notebooks/handout.py."""
     return script("handout")
+
+
+@pytest.fixture(scope="session")
+def app():
+    """The module notebooks/app.py."""
+    return script("app")
 
 
 @pytest.fixture(scope="session")

@@ -94,10 +94,24 @@ class AtEpoch(keras.callbacks.Callback):
 
 
 class AfterUpdates:
-    """An event that is set when it has been looked at so many times: once after each update."""
+    """An event that is set after so many updates of ``HELD_BACK``: every fifth look is at a batch of validation."""
 
     def __init__(self, updates):
-        self.left = updates
+        self.left, self.looks = updates, 0
+
+    def is_set(self):
+        """Count a look."""
+        self.looks += 1
+        if self.looks % (HELD_BACK.steps_per_epoch + 1):
+            self.left -= 1
+        return self.left <= 0
+
+
+class AtLook:
+    """An event that is set from its look number ``look`` on: one after each batch of training, validation and test."""
+
+    def __init__(self, look):
+        self.left = look
 
     def is_set(self):
         """Count a look."""

@@ -17,7 +17,7 @@ import kill_runs
 import numpy as np
 import pytest
 import run_differences
-from small_runs import DROPPING, HELD_BACK, AfterUpdates, AtEpoch, dataset, files, same_weights, train
+from small_runs import DROPPING, HELD_BACK, AfterUpdates, AtEpoch, AtLook, dataset, files, log_of, same_weights, train
 
 HERE = Path(__file__).parent
 posix = pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
@@ -94,6 +94,27 @@ def test_a_stopped_run_goes_on_to_the_same_end(reference, tmp_path, updates):
     again = training.resume(folder, dataset(), progress=None)
     assert_same_end(reference, again, folder)
     assert len(again.step_loss) == HELD_BACK.steps - 4 * ((updates - 1) // 4)  # since the last whole epoch
+
+
+@pytest.mark.parametrize(("look", "kept"), [(5, 0), (10, 1), (13, 2)])
+def test_a_run_stopped_while_it_is_validated_or_tested_goes_on_to_the_same_end(reference, tmp_path, look, kept):
+    """After 4 and after 8 updates the validation is cut short, so its epoch is not whole; after 10 it is the last."""
+    folder = tmp_path / "run"
+    run = train(folder, stop=AtLook(look))
+    assert not run.finished
+    assert len(log_of(folder) if kept else []) == kept
+    again = training.resume(folder, dataset(), progress=None)
+    assert_same_end(reference, again, folder)
+    assert len(again.step_loss) == HELD_BACK.steps - 4 * kept
+
+
+def test_a_run_stopped_in_its_test_is_tested_when_it_goes_on(reference, tmp_path):
+    folder = tmp_path / "run"
+    run = train(folder, stop=AtLook(14))  # 10 updates, 3 validations, and then the test's one batch
+    assert (run.finished, run.test_error, len(run.step_loss)) == (False, None, HELD_BACK.steps)
+    again = training.resume(folder, dataset(), progress=None)
+    assert_same_end(reference, again, folder)
+    assert len(again.step_loss) == 0
 
 
 def test_an_event_of_another_thread_stops_it():

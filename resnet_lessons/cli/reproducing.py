@@ -1,0 +1,96 @@
+"""``reproduce``: train a recorded run again by its ``run.json``, and say how the two compare."""
+
+from pathlib import Path
+
+from resnet_lessons import data, results
+from resnet_lessons.results import comparison, records
+
+import click
+
+from . import tables
+from .program import Command, examples
+from .training import DEVICES, RUNS, SOURCE, announce, carry_out, engine, progress
+
+
+@click.command(
+    "reproduce",
+    cls=Command,
+    short_help="Train a recorded run again, and compare.",
+    epilog=examples(
+        "resnet-lessons reproduce",
+        "resnet-lessons reproduce v1-20-short-seed0",
+        "resnet-lessons reproduce v1-20-short-seed0 --source /data/cifar-10-python.tar.gz",
+    ),
+)
+@click.argument("name", required=False)
+@click.option("--list", "listing", is_flag=True, help="List the recorded runs; the same as without NAME.")
+@SOURCE
+@DEVICES
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The new run's folder. Default: one below runs/, named after the recorded one.",
+)
+@click.pass_context
+def reproduce(ctx, name, listing, source, devices, out):
+    """Train the recorded run NAME again, with all that its run.json sets, on the data that you have.
+
+    NAME is that of a run that ships with the package, or the folder of another finished one; without NAME they are
+    listed. At the end stands what came out then and now. On the same data, processor and versions a run that was
+    deterministic repeats to the bit; on another copy of the data it is a measurement of its own.
+    """
+    if name is None or listing:
+        shipped = results.load()
+        click.echo(tables.records_table(shipped) if shipped else "No runs are recorded.")
+        return
+    recorded = _find(name)
+    dataset = data.load(recorded.data["name"], source)
+    if dataset.name != recorded.data["name"]:
+        raise click.ClickException(
+            f"{recorded.name} was trained on {recorded.data['name']}, and none was found. To get it: resnet-lessons "
+            f"data fetch {recorded.data['name']}; or name what you have by --source."
+        )
+    out = out or RUNS / f"{recorded.name}-again"
+    training = engine(devices)
+    folder = training.RunFolder(out)
+    settings = training.Settings.from_json(
+        {key: getattr(recorded, key) for key in ("recipe", "seed", "precision", "strategy", "deterministic")}
+        | {"spec": recorded.spec.to_json()}
+    )
+    is_same = dataset.digest == recorded.data["sha256"]
+    words = "the same" if is_same else "other data: what comes out is a result of its own"
+    then, now = _data(recorded.data["source"], recorded.data["sha256"]), _data(dataset.source, dataset.digest)
+    click.echo(tables.facts([("recorded on", then), ("now on", f"{now}\n{words}")]) + "\n")
+    announce(settings.spec, settings.recipe, settings.seed, dataset, settings.precision, folder)
+    watch = {"precision": settings.precision, "strategy": settings.strategy, "deterministic": settings.deterministic}
+    call = (settings.spec, settings.recipe, dataset, out, settings.seed)
+    carry_out(ctx, folder, source, devices, lambda: training.train(*call, progress=progress(), **watch))
+    click.echo("\n" + tables.facts(_outcome(recorded, results.read(out))))
+
+
+def _find(name):
+    """Return the record of that name, or the one in that folder."""
+    for folder in (records.RECORDED / name, Path(name)):
+        if (folder / "run.json").is_file():
+            return results.read(folder)
+    names = ", ".join(record.name for record in results.load()) or "none"
+    raise click.ClickException(f"No run {name!r} is recorded, and it is no run's folder. Recorded are: {names}.")
+
+
+def _data(source, digest):
+    return f"{source} (SHA-256 {digest[:12]})"
+
+
+def _outcome(recorded, now):
+    """Return what came out, as pairs of a topic and a text."""
+    then, again = (100 * record.result["test_error"] for record in (recorded, now))
+    found = comparison.compare(recorded, now)
+    pairs = [("test error", f"{then:.2f}% recorded, {again:.2f}% now: {again - then:+.2f} points")]
+    if not found.same_data:
+        pairs += [("data", "not the same, so the two need not agree; the logs are not compared")]
+    elif found.first_difference is None:
+        pairs += [("log", f"the same in all {len(now.log)} epochs, but for the seconds")]
+    else:
+        epoch, field, before, after = found.first_difference
+        pairs += [("log", f"differs first in epoch {epoch}: {field} {before} recorded, {after} now")]
+    return pairs + [(name, f"{before} recorded, {after} now") for name, before, after in found.around]

@@ -1,0 +1,85 @@
+"""Lesson 10 on one page: choose a network and a recipe, see what they cost and what is known of them, train.
+
+It is made of the other widgets, each of which a notebook can use alone.
+"""
+
+from resnet_lessons import recipes, specs
+
+import ipywidgets
+import traitlets
+
+from .live_trainer import LiveTrainer
+from .model_picker import ModelPicker
+from .recorded_runs import recorded_png, recorded_table
+from .schedule_viewer import ScheduleViewer
+from .tables import table_view
+
+
+class Explorer(ipywidgets.VBox):
+    """Choose a network and a recipe; see costs, schedule, published and recorded figures; train, stop and resume.
+
+    Args:
+        dataset: a ``data.Dataset`` to train on.
+        folder: of the runs.
+        spec: the network to begin with.
+        recipe: the name of the recipe to begin with.
+        names: of the recipes to choose from.
+        recorded: the folder of the recorded runs; None: those that ship with the package.
+
+    Attributes:
+        picker: the ``ModelPicker``.
+        schedule: the ``ScheduleViewer``.
+        trainer: the ``LiveTrainer``.
+    """
+
+    def __init__(
+        self,
+        dataset,
+        folder="runs/explorer",
+        spec=None,
+        recipe="minute",
+        names=recipes.NAMES,
+        recorded=None,
+    ):
+        spec = specs.Spec("v1", 20) if spec is None else spec
+        self._recorded = recorded
+        self.picker = ModelPicker(spec, recipes=[recipes.get(name) for name in names], shortcuts=True)
+        self.schedule = ScheduleViewer(names, recipe, self.picker.spec.depth)
+        self.trainer = LiveTrainer(dataset, self.picker.spec, self.schedule.recipe, folder)
+        self._table = table_view()
+        self._curves = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "768px"})
+        parts = {
+            "Network": [self.picker],
+            "Recipe": [self.schedule],
+            "Recorded runs": [self._table, self._curves],
+            "Training": [self.trainer],
+        }
+        super().__init__([child for title, part in parts.items() for child in (_heading(title), *part)])
+        traitlets.dlink((self.schedule, "recipe"), (self.trainer, "recipe"))
+        self.picker.observe(self._choose, "spec")
+        self.trainer.observe(self._leave_the_machine_alone, "state")
+        self._show_recorded()
+
+    def __repr__(self):
+        return f"Explorer({self.picker.spec.name}, {self.schedule.recipe.name})"
+
+    def _choose(self, change):
+        """Hand the network on; its depth first, which the recipe of a deep one hangs on."""
+        self.schedule.depth = change["new"].depth
+        self.trainer.spec = change["new"]
+        self._show_recorded()
+
+    def _show_recorded(self):
+        spec = self.picker.spec
+        self._table.value, picture = recorded_table(spec, self._recorded), recorded_png(spec, self._recorded)
+        self._curves.value, self._curves.layout.display = picture, "" if picture else "none"
+
+    def _leave_the_machine_alone(self, change):
+        """Take the button for timing away while a training is timed by it, and no other button could be heard."""
+        self.picker.timer.disabled = change["new"] in ("training", "stopping")
+
+
+def _heading(title):
+    heading = ipywidgets.HTML(f"<h3>{title}</h3>")
+    heading.add_class("jp-RenderedHTMLCommon")  # drawn as a notebook draws it
+    return heading

@@ -1,0 +1,365 @@
+"""A training to start, watch, stop and resume by buttons; lesson 10.
+
+The training runs in a thread (``training.Background``), so no cell waits for it and no button is deaf. The thread never
+touches a widget: it asks the kernel's event loop to redraw. The run is a folder, so Resume goes on with it in another
+kernel too.
+"""
+
+import asyncio
+import contextlib
+import html
+import signal
+import threading
+import weakref
+from pathlib import Path
+
+from resnet_lessons import plots, recipes, specs, training
+from resnet_lessons.training.progress import duration
+
+import ipywidgets
+import tabulate
+import traitlets
+from IPython import get_ipython
+
+from .tables import table_view
+
+STATES = ("ready", "training", "stopping", "stopped", "finished", "failed")
+SHOWN = 8  # epochs, the last ones
+PACE = 1.0  # seconds between two drawings at least; one takes about a tenth
+WINDOW = 10  # updates that an error is a mean over
+_running = weakref.WeakSet()  # trainers that train
+
+
+def run_folder(folder, spec, recipe, seed, data):
+    """Return the folder of one run among others: each choice has its own, so that it is found again.
+
+    Args:
+        folder: of all runs.
+        spec: the network.
+        recipe: how it is trained.
+        seed: of all that is random.
+        data: the name of the data set.
+    """
+    return Path(folder) / f"{data}-{spec.name}-{recipe.name}-{seed}"
+
+
+def epoch_table(epochs, tablefmt="html"):
+    """Make a table of the last epochs of a run.
+
+    Args:
+        epochs: the lines of its log, as ``training.Run.epochs``.
+        tablefmt: of ``tabulate``.
+
+    Returns:
+        The table; "" before the first epoch.
+    """
+    if not epochs:
+        return ""
+    header = ["epoch", "update", "training error", "validation error", "learning rate", "seconds"]
+    rows = []
+    for line in epochs[-SHOWN:]:
+        validation = f"{100 * line['val_error']:.1f}%" if "val_error" in line else ""
+        made = [line["epoch"], f"{line['step']:,}", f"{100 * line['train_error']:.1f}%", validation]
+        rows.append([*made, f"{line['lr']:.3g}", f"{line['seconds']:.1f}"])
+    return tabulate.tabulate(rows, header, tablefmt=tablefmt, colalign=["right"] * 6, disable_numparse=True)
+
+
+def progress_words(progress, steps):
+    """Say in a sentence how far a training has come.
+
+    Args:
+        progress: a ``training.Progress``.
+        steps: updates in all.
+    """
+    doing = {
+        "starting": "Building the network; the first update takes longest.",
+        "validating": "Looking at the validation images.",
+        "testing": "All updates are made. Reading the test images, once.",
+    }
+    if progress.phase in doing and not (progress.phase == "validating" and not progress.step):
+        said = doing[progress.phase]
+    else:
+        said = f"About {duration(progress.left)} left." if progress.left is not None else ""
+    made = f"Update {progress.step:,} of {steps:,}"
+    if len(progress.step_error):
+        last = progress.step_error[-WINDOW:]
+        made += f", training error {100 * last.mean():.1f}% (mean of the last {len(last)})"
+    return f"{made}. {said}".strip()
+
+
+def kept_words(epochs, steps):
+    """Say in a sentence what the folder of an unfinished run holds: the lines of its log, and what is left to do."""
+    if not epochs:
+        return f"No epoch was whole yet: Resume begins with update 1 of {steps:,}."
+    last = epochs[-1]
+    return f"{last['epoch']} epochs are kept: Resume begins with update {last['step'] + 1:,} of {steps:,}."
+
+
+def error_words(error):
+    """Say in a sentence what ended a training: the package's own errors say what to do, of others the kind is told."""
+    if isinstance(error, training.FolderError | training.Diverged):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+class LiveTrainer(ipywidgets.VBox):
+    """Train a network by buttons: Train, Stop, Resume; a curve and a table move while it trains.
+
+    Args:
+        dataset: a ``data.Dataset`` to train on.
+        spec: the network to begin with.
+        recipe: how to train it.
+        folder: of the runs, one folder each.
+        seed: of all that is random.
+        options: further ones of ``training.train``.
+
+    Attributes:
+        spec: the network that Train and Resume mean, a ``specs.Spec`` to be set.
+        recipe: the recipe, to be set.
+        seed: to be set, also by the person.
+        state: one of "ready", "training", "stopping", "stopped", "finished" and "failed"; to ``observe``.
+        run: what the last training gave, a ``training.Run`` with the net as it was left; None before its end.
+        error: the exception that ended the last training; None if none did.
+    """
+
+    spec = traitlets.Instance(specs.Spec)
+    recipe = traitlets.Instance(recipes.Recipe)
+    seed = traitlets.Int(0)
+    state = traitlets.Enum(STATES, "ready", read_only=True)
+
+    def __init__(self, dataset, spec, recipe, folder="runs/explorer", seed=0, **options):
+        self.dataset, self.folder, self.run, self.error = dataset, Path(folder), None, None
+        self._options, self._training, self._loop, self._lock = options, None, None, threading.Lock()
+        self._drawn = self._last = None
+        self._make_parts()
+        buttons = ipywidgets.HBox([self._train, self._stop, self._resume], layout={"flex_flow": "row wrap"})
+        super().__init__([self._seed, buttons, self._words, self._drawing, self._table])
+        self.spec, self.recipe, self.seed = spec, recipe, seed
+        ipywidgets.link((self, "seed"), (self._seed, "value"))
+        self.observe(self._look, ["spec", "recipe", "seed"])
+        self._look()
+
+    def _make_parts(self):
+        self._seed = ipywidgets.BoundedIntText(value=0, min=0, max=9999, description="seed")
+        self._seed.tooltip = "of the initial weights, the order of the images and the augmentation"
+        self._train = ipywidgets.Button(description="Train", tooltip="begin this run", button_style="primary")
+        self._stop = ipywidgets.Button(description="Stop", tooltip="stop after the update under way; keep the epochs")
+        self._resume = ipywidgets.Button(description="Resume", tooltip="go on after the last whole epoch of this run")
+        self._words, self._table = ipywidgets.HTML(), table_view()
+        self._drawing = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "768px"})
+        self._train.on_click(lambda _: self.train())
+        self._stop.on_click(lambda _: self.stop())
+        self._resume.on_click(lambda _: self.train())
+
+    def __repr__(self):
+        return f"LiveTrainer({self.spec.name}, {self.recipe.name}, {self.state})"
+
+    @property
+    def out(self):
+        """The folder of the run that Train and Resume mean."""
+        return run_folder(self.folder, self.spec, self.recipe, self.seed, self.dataset.name)
+
+    @property
+    def progress(self):
+        """The ``training.Progress`` of the training under way, or of the last one."""
+        return training.Progress() if self._last is None else self._last.progress()
+
+    # What the buttons do
+
+    def train(self):
+        """Begin the run that is chosen, or go on with it, and return at once; nothing happens if one is under way."""
+        with self._lock:
+            if self._training is not None:
+                return
+            self.run = self.error = None
+            self._loop = _running_loop()
+            watch = {"changed": self._ask_to_redraw, "every": PACE}
+            self._training = self._last = training.Background(
+                self.spec, self.recipe, self.dataset, self.out, self.seed, **watch, **self._options
+            )
+            _running.add(self)
+        _listen_for_interrupts()
+        self.set_trait("state", "training")
+        self._redraw()
+
+    def stop(self):
+        """Ask the training to stop after the update under way, and return at once."""
+        if self._ask_to_stop():
+            self._redraw()
+
+    def _ask_to_stop(self):
+        """Do so without a look at any widget; return whether there was something to stop."""
+        current = self._training
+        if current is not None:
+            current.stop()
+        return current is not None
+
+    async def finished(self):
+        """Wait until the training has ended, while buttons and curves go on; interrupting the wait stops the training.
+
+        Returns:
+            The ``training.Run``.
+
+        Raises:
+            Exception: the one that ended the training.
+        """
+        try:
+            while self._training is not None and not self._training.done:
+                await asyncio.sleep(0.05)
+        except BaseException:
+            self.stop()
+            raise
+        return self.wait()
+
+    def wait(self):
+        """Wait as ``finished`` does, with everything else at a stand; for programs without an event loop."""
+        current = self._training
+        if current is not None:
+            try:
+                current.wait()
+            except KeyboardInterrupt:
+                self.stop()
+                raise
+            self._redraw()
+        if self.error is not None:
+            raise self.error
+        return self.run
+
+    # What is shown
+
+    def _ask_to_redraw(self):
+        """Called in the training's thread: have the event loop redraw; without one, ``wait`` does."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed
+                self._loop.call_soon_threadsafe(self._redraw)
+
+    def _redraw(self):
+        """Show how far the training is; when it has ended, what came out."""
+        current = self._training
+        if current is None:
+            return
+        progress = current.progress()
+        if progress.phase == "ended":
+            current.wait()
+            self._end(current)
+        elif current.asked_to_stop:
+            self.set_trait("state", "stopping")
+        said = self._words_for(current, progress)
+        if self._training is None and current.out != self.out:  # another run was chosen meanwhile
+            self._look(before=said)
+            return
+        self._say(said)
+        self._draw(progress.epochs, progress.step_error, progress.first_step, current.recipe.steps)
+        self._enable()
+
+    def _end(self, current):
+        with self._lock:
+            self.run, self.error, self._training = current.run, current.error, None
+        _running.discard(self)
+        if self.error is not None:
+            self.set_trait("state", "failed")
+        else:
+            self.set_trait("state", "finished" if self.run.finished else "stopped")
+
+    def _words_for(self, current, progress):
+        """Say where a training is that is under way or has just ended."""
+        steps = current.recipe.steps
+        said = {
+            "training": lambda: progress_words(progress, steps),
+            "stopping": lambda: f"Stopping after update {progress.step:,} ...",
+            "stopped": lambda: f"Stopped after update {progress.step:,}. {kept_words(progress.epochs, steps)}",
+            "finished": lambda: self._result_words(self.run.test_error),
+            "failed": lambda: f"Failed after update {progress.step:,}. {error_words(self.error)}",
+        }[self.state]()
+        return f"{_name(current.spec, current.recipe, current.seed)}: {said}"
+
+    def _look(self, change=None, before=""):  # noqa: ARG002 - what traitlets hands over
+        """Show what the folder holds of the run that is chosen; while another one trains, that goes on being shown."""
+        if self._training is not None:
+            return
+        epochs, steps = (), self.recipe.steps
+        try:
+            folder = training.RunFolder(self.out)
+            description, epochs = folder.description(), folder.lines()
+            if description is None:
+                state, said = "ready", f"Not trained yet, {steps:,} updates of {self.recipe.batch_size} images."
+            elif "result" in description:
+                state, said = "finished", self._result_words(description["result"]["test_error"])
+            else:
+                state, said = "stopped", f"Begun and not finished. {kept_words(epochs, steps)}"
+        except (training.FolderError, KeyError, TypeError) as error:
+            state, said = "failed", error_words(error)
+        self.set_trait("state", state)
+        self._say(before, f"{_name(self.spec, self.recipe, self.seed)}: {said}")
+        self._draw(epochs, (), 0, steps)
+        self._enable()
+
+    def _result_words(self, error):
+        return (
+            f"Finished: test error {100 * error:.1f}% on {self.dataset.title}. It is kept; another seed is another run."
+        )
+
+    def _say(self, *sentences):
+        role = "alert" if self.state == "failed" else "status"  # a screen reader says what changes here
+        lines = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences if sentence)
+        self._words.value = f'<div role="{role}">{lines}</div>'
+
+    def _draw(self, epochs, step_error, first_step, steps):
+        """Swap the one image, if anything has changed; before the first update it is an empty frame."""
+        self._table.value = epoch_table(epochs)
+        seen = (len(epochs), len(step_error), first_step, steps, self.spec, self.seed)
+        if seen == self._drawn:
+            return
+        self._drawn = seen
+        fig, ax = plots.figure(width=8.0, height=3.4)
+        plots.training_progress(ax, epochs, step_error, first_step, steps, WINDOW)
+        fig.supxlabel(f"Data: {self.dataset.title}", fontsize=7, color="#444444", x=0.01, ha="left", wrap=True)
+        self._drawing.value = plots.png(fig)
+
+    def _enable(self):
+        """Let only those buttons be pressed that mean something now."""
+        self._train.disabled = self.state != "ready"
+        self._stop.disabled = self.state != "training"
+        self._resume.disabled = self.state not in ("stopped", "failed")
+        self._seed.disabled = self.state in ("training", "stopping")
+
+
+def _name(spec, recipe, seed):
+    return f"{spec.name} by {recipe.name}, seed {seed}"
+
+
+def _running_loop():
+    """Return the event loop that runs in this thread, as in a notebook's kernel; None in a plain program."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+# Interrupts: the kernel hands one to the cell that runs, and ignores it if none does
+
+
+def _interrupted(*_):
+    """Stop every training; as a signal handler it may stand amid a drawing, so it draws nothing itself."""
+    for trainer in list(_running):
+        if trainer._ask_to_stop():
+            trainer._ask_to_redraw()
+
+
+def _after_cell(result):
+    """Stop every training if the cell that has just ended was interrupted."""
+    if isinstance(getattr(result, "error_in_exec", None), KeyboardInterrupt | asyncio.CancelledError):
+        _interrupted()
+
+
+def _listen_for_interrupts():
+    """Have the kernel tell of interrupts, in a cell and between cells; elsewhere ``wait`` hears of them itself."""
+    shell = get_ipython()
+    if shell is None:
+        return
+    if _after_cell not in shell.events.callbacks["post_run_cell"]:
+        shell.events.register("post_run_cell", _after_cell)
+    kernel = getattr(shell, "kernel", None)
+    # The kernel puts this handler back once the message that it is working on is done.
+    if getattr(kernel, "saved_sigint_handler", None) is signal.SIG_IGN:
+        kernel.saved_sigint_handler = _interrupted

@@ -1,0 +1,107 @@
+"""What a recipe does to the learning rate: a table of its phases, a drawing, and controls over both; lesson 10."""
+
+from resnet_lessons import plots, recipes
+
+import ipywidgets
+import tabulate
+import traitlets
+
+from .tables import table_view
+
+
+def schedule_table(recipe, tablefmt="html"):
+    """Make a table of a recipe's phases: which updates, at which learning rate.
+
+    Args:
+        recipe: a ``recipes.Recipe``.
+        tablefmt: of ``tabulate``: "html", "github", ...
+
+    Returns:
+        The table, text that a notebook shows as a table if it is HTML.
+    """
+    rows = [
+        [f"{first + 1:,} to {last + 1:,}", rate(recipe, first), rate(recipe, last)] for first, last in _phases(recipe)
+    ]
+    header = ["updates", "learning rate at the first", "at the last"]
+    return tabulate.tabulate(
+        rows, header, tablefmt=tablefmt, colalign=["left", "right", "right"], disable_numparse=True
+    )
+
+
+def rate(recipe, step):
+    """Return the learning rate of update ``step``, counted from 0, as text."""
+    return f"{recipe.lr_at(step):.3g}"
+
+
+def _phases(recipe):
+    """List (first, last) update, counted from 0, of each stretch without a jump or a bend."""
+    if recipe.schedule == "one-cycle":
+        starts = [0, max(1, round(recipe.peak * recipe.steps))]
+    else:
+        starts = [0, recipe.warmup_steps, *(round(drop * recipe.steps) for drop in recipe.drops)]
+    starts = sorted({start for start in starts if start < recipe.steps})
+    return list(zip(starts, [start - 1 for start in starts[1:]] + [recipe.steps - 1], strict=True))
+
+
+def recipe_words(recipe):
+    """Say in a sentence what a recipe does beside the learning rate."""
+    optimizer = {"sgd": f"SGD with momentum {recipe.momentum}", "adam": "Adam"}[recipe.optimizer]
+    nesterov = " in Nesterov's form" if recipe.nesterov else ""
+    return (
+        f"{recipe.name}: {recipe.steps:,} updates of {recipe.batch_size} images, {optimizer}{nesterov}, weight decay "
+        f"{recipe.weight_decay:g} on {recipe.decay_on}, augmentation {recipe.augment}, "
+        f"{recipe.validation:,} images held back."
+    )
+
+
+class ScheduleViewer(ipywidgets.VBox):
+    """Choose a recipe; see its learning rates, and that of one update.
+
+    Args:
+        names: of recipes, as ``recipes.get`` takes them.
+        recipe: the name to begin with; None: the first.
+        depth: of the net that will be trained; deep nets start with a warm-up.
+
+    Attributes:
+        recipe: the recipe chosen, a ``recipes.Recipe`` to read and to ``observe``.
+        depth: of the net, to be set when another one is chosen.
+    """
+
+    recipe = traitlets.Instance(recipes.Recipe, read_only=True)
+    depth = traitlets.Int(20)
+
+    def __init__(self, names=recipes.NAMES, recipe=None, depth=20):
+        self._name = ipywidgets.Dropdown(options=names, value=recipe or names[0], description="recipe")
+        self._place = ipywidgets.IntSlider(value=0, min=0, max=100, description="% made")
+        self._place.tooltip = "a moment of the training, in percent of all updates"
+        self._words, self._reading, self._table = ipywidgets.HTML(), ipywidgets.HTML(), table_view()
+        self._drawing = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "640px"})
+        super().__init__([self._name, self._words, self._table, self._drawing, self._place, self._reading])
+        self._shown, self.depth = None, depth
+        self._name.observe(self._choose, "value")
+        self._place.observe(self._draw, "value")
+        self.observe(self._choose, "depth")
+        self._choose()
+
+    def __repr__(self):
+        return f"ScheduleViewer({self.recipe.name})"
+
+    def _choose(self, change=None):  # noqa: ARG002 - what traitlets hands over
+        """Take the recipe of that name, for that depth."""
+        recipe = recipes.get(self._name.value, self.depth)
+        if recipe == self._shown:
+            return
+        self._shown = recipe
+        self._words.value, self._table.value = recipe_words(recipe), schedule_table(recipe)
+        self.set_trait("recipe", recipe)
+        self._draw()
+
+    def _draw(self, change=None):  # noqa: ARG002
+        """Draw the rates and mark the moment that the slider stands at."""
+        step = round(self._place.value / 100 * (self.recipe.steps - 1))
+        fig, ax = plots.figure(width=6.7, height=2.2)
+        plots.learning_rates(ax, [self.recipe])
+        ax.get_legend().remove()  # the dropdown says which it is
+        ax.plot(100 * step / self.recipe.steps, self.recipe.lr_at(step), "o", color=plots.COLOURS[1])
+        self._drawing.value = plots.png(fig)
+        self._reading.value = f"Update {step + 1:,} of {self.recipe.steps:,}: learning rate {rate(self.recipe, step)}."

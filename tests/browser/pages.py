@@ -1,0 +1,135 @@
+"""What a person does on a page, by mouse and keyboard, and what they read there."""
+
+import re
+import time
+
+import filelock
+
+COUNT = re.compile(r"Update ([\d,]+) of")
+
+
+class Lesson:
+    """A lesson in JupyterLab."""
+
+    def __init__(self, page, server, name):
+        self.page = page
+        page.goto(f"{server.address}/doc/tree/notebooks/{name}.ipynb?token=test&reset", wait_until="domcontentloaded")
+        self._idle()
+
+    def cell(self, text):
+        """Find the code cell that holds a text."""
+        return self.page.locator(".jp-CodeCell").filter(has=self.page.locator(".cm-content", has_text=text)).first
+
+    def run(self, text):
+        """Run the cell that holds a text, wait until it is done, and return what it shows."""
+        cell = self.cell(text)
+        cell.locator(".cm-content").click()
+        self.page.keyboard.press("Shift+Enter")
+        return self._done(cell)
+
+    def run_instead(self, text, code):
+        """Write other code into the cell that holds a text, and run it."""
+        self.cell(text).locator(".cm-content").click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.insert_text(code)
+        self.page.keyboard.press("Shift+Enter")
+        self._done(self.cell(code))
+
+    def _idle(self):
+        """Wait until the kernel is there and has nothing to do; what is run before that, JupyterLab drops."""
+        self.page.locator(".jp-StatusBar-TextItem", has_text="| Idle").wait_for()
+
+    def _done(self, cell):
+        self._idle()
+        cell.locator(".jp-InputPrompt").filter(has_text=re.compile(r"\[\d+\]")).first.wait_for()
+        return cell.locator(".jp-Cell-outputWrapper")
+
+    def interrupt(self):
+        """Press the kernel's button for it."""
+        self.page.get_by_role("button", name="Interrupt the kernel").first.click()
+
+
+class Picker:
+    """A model picker, wherever it is shown."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def slide(self, *keys):
+        """Move the slider for n by keys."""
+        handle = self.root.locator(".widget-slider").filter(has_text="units n").get_by_role("slider")
+        handle.focus()
+        for key in keys:
+            handle.press(key)
+
+    def row(self, name):
+        """Wait until the table has this network, and return the row's cells."""
+        row = self.root.locator("tr").filter(has=self.root.page.locator(f"td:text-is('{name}')")).first
+        row.wait_for()
+        return row.locator("td").all_inner_texts()
+
+
+class Trainer:
+    """The part of the explorer that trains."""
+
+    def __init__(self, root):
+        self.root, self.page = root, root.page
+
+    def choose(self, recipe):
+        """Choose a recipe by its dropdown."""
+        self.root.locator(".widget-dropdown").filter(has_text="recipe").locator("select").select_option(recipe)
+
+    def button(self, name):
+        return self.root.get_by_role("button", name=name, exact=True)
+
+    def words(self, text):
+        """Wait until the sentence has a text, a string or a pattern, and return the sentence."""
+        sentence = self.root.locator("[role=status], [role=alert]").filter(has_text=text).last
+        sentence.wait_for()
+        return sentence.inner_text()
+
+    def updates(self, least=1):
+        """Wait until at least so many updates are made, as the sentence says; return the sentence's number."""
+        self.page.wait_for_function(
+            """least => [...document.querySelectorAll('[role=status], [role=alert]')].some(
+                element => Number((element.innerText.match(/Update ([\\d,]+) of/) || ['', '0'])[1].replaceAll(',', ''))
+                    >= least)""",
+            arg=least,
+        )
+        return int(COUNT.search(self.words(COUNT))[1].replace(",", ""))
+
+    def curve(self):
+        """Return the address of the curve's picture; another picture has another."""
+        return self.root.locator("img.widget-image").last.get_attribute("src")
+
+    def curve_moves(self, before):
+        """Wait until the picture is another, and return its address."""
+        self.page.wait_for_function(
+            """before => { const all = document.querySelectorAll('img.widget-image');
+                           return all.length && all[all.length - 1].src !== before; }""",
+            arg=before,
+        )
+        return self.curve()
+
+    def stop(self, limit):
+        """Press Stop by the keyboard; return the seconds until it says that it has stopped, at most ``limit``."""
+        self.button("Stop").focus()
+        before = time.monotonic()
+        self.page.keyboard.press("Space")
+        self.stopped(limit)
+        return time.monotonic() - before
+
+    def stopped(self, limit):
+        """Wait until it says that it has stopped, at most ``limit`` seconds."""
+        sentence = self.root.locator("[role=status]").filter(has_text="Stopped after update")
+        sentence.wait_for(timeout=1000 * limit)
+        self.root.get_by_role("button", name="Resume", exact=True, disabled=False).wait_for(timeout=1000 * limit)
+
+
+def nobody_trains_in(folder):
+    """Tell whether no process holds the lock of a run's folder, as the one that trains in it does."""
+    try:
+        with filelock.FileLock(folder / ".lock", timeout=0):
+            return True
+    except filelock.Timeout:
+        return False

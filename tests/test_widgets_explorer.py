@@ -1,0 +1,146 @@
+"""The explorer: its parts hear of each other, and what ships of a network is shown for it and for no other."""
+
+import json
+import shutil
+
+from resnet_lessons import recipes, results, widgets
+from resnet_lessons.specs import Spec
+from resnet_lessons.widgets import recorded_runs
+
+import html_tables
+import ipywidgets
+import numpy as np
+import pytest
+
+NAMES = ("minute", "he2015", "minute-smoke")
+
+
+class Images:
+    """What the page reads of a data set before anything is trained."""
+
+    name = title = "none"
+    x_train = np.zeros((0, 32, 32, 3), "uint8")
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """A folder with two of the runs that ship, both of v1-20, on two data sets."""
+    for name in ("v1-20-short-seed0", "v1-20-short-1000-shapes10-seed0"):
+        (tmp_path / "recorded" / name).mkdir(parents=True)
+        for file in ("run.json", "log.jsonl"):
+            shutil.copy(results.RECORDED / name / file, tmp_path / "recorded" / name)
+    return tmp_path / "recorded"
+
+
+@pytest.fixture
+def explorer(tmp_path, recorded):
+    return widgets.Explorer(Images(), tmp_path / "runs", names=NAMES, recorded=recorded)
+
+
+def control(box, label):
+    [found] = [child for child in box.children if getattr(child, "description", None) == label]
+    return found
+
+
+def text(box):
+    return " ".join(child.value for child in box.children if isinstance(child, ipywidgets.HTML))
+
+
+# The recorded runs
+
+
+def test_the_table_holds_the_runs_of_exactly_this_network(recorded):
+    header, *rows = html_tables.rows(widgets.recorded_table(Spec("v1", 20), recorded))
+    assert header == ["recipe", "data", "seeds", "recorded: test error", "hardware"]
+    said = {}
+    for run in recorded.iterdir():
+        found = json.loads((run / "run.json").read_text())
+        error = f"{100 * found['result']['test_error']:.2f}%"
+        said[found["data"]["name"]] = [f"{found['recipe']['steps']:,} updates", error, "0"]
+    assert len(rows) == len(said) == 2
+    for title, (updates, error, seed) in zip(
+        ("CIFAR-10", "shapes10"), (said["cifar10"], said["shapes10"]), strict=True
+    ):
+        [row] = [row for row in rows if row[1].startswith(title)]
+        assert row[0].endswith(updates)
+        assert row[2:4] == [seed, error]
+        assert row[4]
+
+
+def test_seeds_are_put_together(recorded):
+    other = recorded / "v1-20-short-seed1"
+    shutil.copytree(recorded / "v1-20-short-seed0", other)
+    run = json.loads((other / "run.json").read_text())
+    (other / "run.json").write_text(json.dumps(run | {"seed": 1}))
+    rows = html_tables.rows(widgets.recorded_table(Spec("v1", 20), recorded))[1:]
+    assert len(rows) == 2
+    [row] = [row for row in rows if row[2] == "0, 1"]
+    assert row[3].endswith(" ± 0.00%")
+
+
+@pytest.mark.parametrize("spec", [Spec("v1", 26), Spec("plain", 20), Spec("v1", 20, shortcut="B")])
+def test_without_a_run_it_says_so(recorded, spec):
+    assert widgets.recorded_table(spec, recorded) == f"No run of {spec.name} ships with the package."
+    assert widgets.recorded_png(spec, recorded) == b""
+
+
+def test_the_curves_have_a_line_for_each_row(recorded, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(recorded_runs.plots, "recorded_curves", lambda _, groups, **__: drawn.extend(groups))
+    assert widgets.recorded_png(Spec("v1", 20), recorded).startswith(b"\x89PNG")
+    assert sorted(label for label, _ in drawn) == ["short, cifar10", "short-1000, shapes10"]
+
+
+def test_what_ships_can_be_shown():
+    """With every record that is in the package by now."""
+    for record in results.load():
+        assert record.data["source"].partition(":")[0] in widgets.recorded_table(record.spec)
+        assert widgets.recorded_png(record.spec)
+
+
+# The page
+
+
+def test_the_page_begins_as_asked(explorer):
+    assert repr(explorer) == "Explorer(v1-20, minute)"
+    assert explorer.trainer.spec == explorer.picker.spec == Spec("v1", 20)
+    assert explorer.trainer.recipe == explorer.schedule.recipe == recipes.get("minute")
+    assert widgets.recorded_table(Spec("v1", 20), explorer._recorded) in text(explorer)
+    assert explorer._curves.layout.display != "none"
+    headings = [child.value for child in explorer.children if isinstance(child, ipywidgets.HTML)]
+    assert [value for value in headings if value.startswith("<h3>")] == [
+        f"<h3>{title}</h3>" for title in ("Network", "Recipe", "Recorded runs", "Training")
+    ]
+
+
+def test_a_choice_reaches_every_part(explorer):
+    control(explorer.picker, "units n").value = 4
+    assert explorer.trainer.spec == Spec("v1", 26)
+    assert "No run of v1-26 ships" in text(explorer)
+    assert explorer._curves.layout.display == "none"
+    control(explorer.picker, "shortcut").value = "C"
+    assert explorer.trainer.spec == Spec("v1", 26, shortcut="C")
+    control(explorer.schedule, "recipe").value = "he2015"
+    assert explorer.trainer.recipe == recipes.get("he2015")
+    control(explorer.picker, "units n").value = 18
+    assert explorer.trainer.spec.depth == 110
+    assert explorer.trainer.recipe == recipes.get("he2015", depth=110)  # with its warm-up
+
+
+def test_timing_is_off_while_a_net_trains(explorer):
+    for state, disabled in (("training", True), ("stopping", True), ("stopped", False), ("finished", False)):
+        explorer.trainer.set_trait("state", state)
+        assert explorer.picker.timer.disabled is disabled
+
+
+def test_the_times_are_those_of_the_recipes_to_choose_from(explorer, monkeypatch):
+    monkeypatch.setattr("resnet_lessons.training.time_updates", lambda *_: (1.0, 0.1))
+    explorer.picker.timer.click()
+    table = html_tables.rows(text(explorer.picker))
+    assert [row[0] for row in table[-3:]] == list(NAMES)
+
+
+def test_two_pages_are_two(explorer, tmp_path):
+    other = widgets.Explorer(Images(), tmp_path / "runs", names=NAMES)
+    control(other.picker, "version").value = "plain"
+    assert explorer.trainer.spec == Spec("v1", 20)

@@ -1,0 +1,473 @@
+"""The live trainer: its buttons, its words and its curve, with and without an event loop, and every way it can end."""
+
+import asyncio
+import dataclasses
+import signal
+import threading
+import time
+
+from resnet_lessons import plots, training, widgets
+from resnet_lessons.widgets import live_trainer
+
+import html_tables
+import ipywidgets
+import numpy as np
+import pytest
+from small_runs import HELD_BACK, SPEC, dataset, same_weights
+
+OPTIONS = {"precision": "float32", "deterministic": True}
+ENDLESS = dataclasses.replace(HELD_BACK, name="endless", steps=10**6, drops=())
+
+
+@pytest.fixture
+def trainer(tmp_path):
+    """A trainer of a tiny net; whatever a test leaves running is stopped."""
+    made = widgets.LiveTrainer(dataset(), SPEC, HELD_BACK, tmp_path / "runs", **OPTIONS)
+    yield made
+    made.stop()
+    if made._last is not None:
+        assert made._last.wait(60)
+
+
+def button(trainer, label):
+    [row] = [child for child in trainer.children if isinstance(child, ipywidgets.HBox)]
+    [found] = [child for child in row.children if child.description == label]
+    return found
+
+
+def enabled(trainer):
+    """Name the buttons that can be pressed."""
+    return [label for label in ("Train", "Stop", "Resume") if not button(trainer, label).disabled]
+
+
+def words(trainer):
+    return trainer.children[2].value
+
+
+def picture(trainer):
+    [image] = [child for child in trainer.children if isinstance(child, ipywidgets.Image)]
+    return bytes(image.value)
+
+
+def rows(trainer):
+    return html_tables.rows(trainer.children[-1].value)[1:] if trainer.children[-1].value else []
+
+
+def until(condition, seconds=60):
+    """Wait for a condition, which the training's thread makes true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+# Before the first press
+
+
+def test_it_starts_ready_with_an_empty_frame(trainer):
+    assert trainer.state == "ready"
+    assert enabled(trainer) == ["Train"]
+    assert "Not trained yet, 10 updates of 16 images" in words(trainer)
+    assert (trainer.run, trainer.error, rows(trainer)) == (None, None, [])
+    assert picture(trainer).startswith(b"\x89PNG")
+    assert not trainer.out.exists()  # to look leaves nothing behind
+    assert repr(trainer) == f"LiveTrainer({SPEC.name}, tiny, ready)"
+
+
+def test_every_control_says_what_it_is(trainer):
+    seed = trainer.children[0]
+    assert (seed.description, seed.disabled) == ("seed", False)
+    for label in ("Train", "Stop", "Resume"):
+        assert button(trainer, label).tooltip
+        assert button(trainer, label).tabbable is not False
+    assert 'role="status"' in words(trainer)  # a screen reader says it when it changes
+
+
+def test_each_choice_has_its_own_folder(trainer):
+    found = {trainer.out}
+    trainer.seed = 1
+    found.add(trainer.out)
+    trainer.recipe = dataclasses.replace(HELD_BACK, name="other")
+    found.add(trainer.out)
+    trainer.spec = dataclasses.replace(SPEC, depth=14)
+    found.add(trainer.out)
+    assert len(found) == 4
+    assert trainer.out.name == f"bright-{trainer.spec.name}-other-1"
+
+
+# A whole run
+
+
+def test_train_returns_at_once_and_the_run_is_train_s_own(trainer):
+    before = time.monotonic()
+    button(trainer, "Train").click()
+    assert time.monotonic() - before < 1
+    assert trainer.state == "training"
+    assert enabled(trainer) == ["Stop"]
+    run = trainer.wait()
+    alone = training.train(SPEC, HELD_BACK, dataset(), progress=None, **OPTIONS)
+    assert run is trainer.run
+    assert same_weights(run.model, alone.model)
+    assert trainer.state == "finished"
+    assert enabled(trainer) == []
+    assert f"test error {100 * run.test_error:.1f}% on bright" in words(trainer)
+    assert [row[:2] for row in rows(trainer)] == [["1", "4"], ["2", "8"], ["3", "10"]]
+    assert trainer.progress.step == HELD_BACK.steps
+
+
+def test_a_finished_run_is_found_again(trainer, tmp_path):
+    trainer.train()
+    error = trainer.wait().test_error
+    again = widgets.LiveTrainer(dataset(), SPEC, HELD_BACK, tmp_path / "runs", **OPTIONS)
+    assert (again.state, enabled(again)) == ("finished", [])
+    assert f"Finished: test error {100 * error:.1f}%" in words(again)
+    assert rows(again) == rows(trainer)
+    again.seed = 1
+    assert (again.state, enabled(again), rows(again)) == ("ready", ["Train"], [])
+
+
+def test_two_presses_start_one_run(trainer, monkeypatch):
+    started = []
+
+    class Counted(training.Background):
+        def __init__(self, *args, **options):
+            started.append(self)
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr(live_trainer.training, "Background", Counted)
+    threads = [threading.Thread(target=trainer.train) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    button(trainer, "Train").click()
+    trainer.wait()
+    assert len(started) == 1
+    assert trainer.state == "finished"
+
+
+# Stop and Resume
+
+
+def test_stop_answers_within_a_second_and_an_update(trainer):
+    trainer.recipe = ENDLESS
+    trainer.train()
+    until(lambda: trainer.progress.step > 20)
+    before = time.monotonic()
+    button(trainer, "Stop").click()
+    assert trainer.state == "stopping"
+    assert enabled(trainer) == []
+    assert "Stopping after update" in words(trainer)
+    run = trainer.wait()
+    assert time.monotonic() - before < 1 + 1  # an update of the tiny net takes a hundredth of a second
+    assert not run.finished
+    assert (trainer.state, enabled(trainer)) == ("stopped", ["Resume"])
+    made, kept = trainer.progress.step, len(run.epochs)
+    assert f"Stopped after update {made:,}. {kept} epochs are kept" in words(trainer)
+    assert f"Resume begins with update {4 * kept + 1:,} of 1,000,000" in words(trainer)
+    assert run.model is not None  # what was learned is kept, also since the last whole epoch
+
+
+def test_a_trainer_that_ignores_stop_is_told(trainer, monkeypatch):
+    """The negative control of the test above."""
+    monkeypatch.setattr(training.Background, "stop", lambda _: None)
+    trainer.recipe = ENDLESS
+    trainer.train()
+    until(lambda: trainer.progress.step > 20)
+    button(trainer, "Stop").click()
+    assert trainer.state == "training"
+    assert not trainer._last.wait(2)
+    monkeypatch.undo()
+
+
+def test_resume_goes_on_to_the_same_end_in_another_trainer(trainer, tmp_path):
+    alone = training.train(SPEC, HELD_BACK, dataset(), progress=None, **OPTIONS)
+    stop_at(trainer, 6)
+    assert enabled(trainer) == ["Resume"]
+    assert len(rows(trainer)) == 1
+    other = widgets.LiveTrainer(dataset(), SPEC, HELD_BACK, tmp_path / "runs", **OPTIONS)
+    assert (other.state, enabled(other)) == ("stopped", ["Resume"])
+    assert "Begun and not finished. 1 epochs are kept: Resume begins with update 5 of 10." in words(other)
+    button(other, "Resume").click()
+    run = other.wait()
+    assert same_weights(run.model, alone.model)
+    assert len(run.step_error) == 6
+    assert len(rows(other)) == 3
+
+
+def stop_at(trainer, step):
+    """Train until an update, and stop there."""
+
+    watch = training.background._Watch
+    original = watch.on_train_batch_end
+
+    def and_stop(self, batch, logs):
+        original(self, batch, logs)
+        if len(self.loss) == step:
+            trainer._ask_to_stop()
+
+    watch.on_train_batch_end = and_stop
+    try:
+        trainer.train()
+        run = trainer.wait()
+    finally:
+        watch.on_train_batch_end = original
+    assert (run.finished, len(run.step_error)) == (False, step)
+
+
+def test_stop_before_the_first_epoch_keeps_none(trainer):
+    stop_at(trainer, 2)
+    assert "No epoch was whole yet: Resume begins with update 1 of 10." in words(trainer)
+    assert enabled(trainer) == ["Resume"]
+    trainer.train()
+    assert trainer.wait().finished
+
+
+# While it trains
+
+
+def test_another_choice_while_it_trains_waits_for_its_end(trainer):
+    trainer.recipe = ENDLESS
+    trainer.train()
+    until(lambda: trainer.progress.step > 5)
+    trainer.spec = dataclasses.replace(SPEC, depth=14)
+    assert trainer.state == "training"
+    trainer.stop()
+    trainer.wait()
+    assert (trainer.state, enabled(trainer)) == ("ready", ["Train"])  # of the one that is chosen now
+    assert f"{SPEC.name} by endless, seed 0: Stopped after update" in words(trainer)
+    assert "Not trained yet" in words(trainer)
+    trainer.spec = SPEC
+    assert (trainer.state, enabled(trainer)) == ("stopped", ["Resume"])
+
+
+def test_the_loop_redraws_while_a_cell_waits(trainer, monkeypatch):
+    """As in a notebook: the thread touches no widget, the curve moves, and a button is heard."""
+    monkeypatch.setattr(live_trainer, "PACE", 0.0)
+    trainer.recipe = ENDLESS
+    seen, drawn_in = [], set()
+
+    def draw(change):
+        drawn_in.add(threading.current_thread())
+        seen.append(change["new"])
+
+    [image] = [child for child in trainer.children if isinstance(child, ipywidgets.Image)]
+    image.observe(draw, "value")
+
+    async def cell():
+        trainer.train()
+        while len(seen) < 4:
+            await asyncio.sleep(0.01)
+        button(trainer, "Stop").click()
+        return await trainer.finished()
+
+    run = asyncio.run(cell())
+    assert not run.finished
+    assert trainer.state == "stopped"
+    assert len(set(seen)) >= 4
+    assert drawn_in == {threading.main_thread()}
+
+
+def test_a_loop_that_has_gone_does_not_stop_the_training(trainer):
+    async def cell():
+        trainer.train()
+
+    asyncio.run(cell())
+    assert trainer.wait().finished
+
+
+def test_cancelling_the_cell_that_waits_stops_the_training(trainer):
+    """What ipykernel does on an interrupt."""
+    trainer.recipe = ENDLESS
+
+    async def cell():
+        trainer.train()
+        waiting = asyncio.ensure_future(trainer.finished())
+        while trainer.progress.step < 5:
+            await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(cell())
+    assert trainer._last.wait(60)
+    assert not trainer._last.run.finished
+
+
+def test_interrupting_a_program_that_waits_stops_the_training(trainer):
+    trainer.recipe = ENDLESS
+    trainer.train()
+    until(lambda: trainer.progress.step > 5)
+    main = threading.main_thread().ident
+    timer = threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.wait()
+    timer.join()
+    assert trainer._last.wait(60)
+
+
+# The kernel's interrupts
+
+
+class Kernel:
+    saved_sigint_handler = signal.SIG_IGN
+
+
+class Events:
+    def __init__(self):
+        self.callbacks = {"post_run_cell": []}
+
+    def register(self, name, function):
+        self.callbacks[name].append(function)
+
+
+class Shell:
+    def __init__(self):
+        self.kernel, self.events = Kernel(), Events()
+
+
+class Result:
+    def __init__(self, error):
+        self.error_in_exec = error
+
+
+@pytest.fixture
+def shell(monkeypatch):
+    made = Shell()
+    monkeypatch.setattr(live_trainer, "get_ipython", lambda: made)
+    return made
+
+
+def test_an_interrupt_between_cells_stops_the_training(trainer, shell):
+    trainer.recipe = ENDLESS
+    trainer.train()
+    until(lambda: trainer.progress.step > 5)
+    shell.kernel.saved_sigint_handler(signal.SIGINT, None)  # what the kernel has put back by now
+    assert trainer._last.wait(60)
+    trainer.wait()
+    assert trainer.state == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("error", "stops"),
+    [(KeyboardInterrupt(), True), (asyncio.CancelledError(), True), (ValueError(), False), (None, False)],
+)
+def test_a_cell_that_was_interrupted_stops_the_training_and_no_other_error_does(trainer, shell, error, stops):
+    trainer.recipe = ENDLESS
+    trainer.train()
+    [after_cell] = shell.events.callbacks["post_run_cell"]
+    after_cell(Result(error))
+    assert trainer._last.asked_to_stop is stops
+
+
+def test_the_kernel_is_asked_once(trainer, shell):
+    for seed in (0, 1):
+        trainer.seed = seed
+        trainer.train()
+        trainer.wait()
+    assert len(shell.events.callbacks["post_run_cell"]) == 1
+
+
+def test_another_handler_is_left_alone(trainer, shell):
+    shell.kernel.saved_sigint_handler = signal.default_int_handler
+    trainer.train()
+    assert shell.kernel.saved_sigint_handler is signal.default_int_handler
+
+
+# What goes wrong is said
+
+
+def test_a_run_that_diverges_says_so(trainer):
+    trainer.recipe = dataclasses.replace(HELD_BACK, name="absurd", learning_rate=1e30)
+    trainer.train()
+    with pytest.raises(training.Diverged):
+        trainer.wait()
+    assert trainer.state == "failed"
+    assert isinstance(trainer.error, training.Diverged)
+    assert "Training diverged" in words(trainer)
+    assert 'role="alert"' in words(trainer)
+    assert enabled(trainer) == ["Resume"]
+
+
+def test_a_folder_in_use_is_said_and_can_be_tried_again(trainer):
+    with training.RunFolder(trainer.out).locked():
+        trainer.train()
+        with pytest.raises(training.FolderError):
+            trainer.wait()
+    assert "Another process is training in" in words(trainer)
+    button(trainer, "Resume").click()
+    assert trainer.wait().finished
+
+
+def test_a_net_that_does_not_fit_the_data_is_said(trainer):
+    trainer.spec = dataclasses.replace(SPEC, input_shape=(16, 16, 3))
+    trainer.train()
+    with pytest.raises(ValueError, match="The network takes images of"):
+        trainer.wait()
+    assert "ValueError: The network takes images of (16, 16, 3)" in words(trainer)
+
+
+def test_an_error_of_another_kind_is_named_and_not_taken_for_html(trainer, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("<b>odd</b> & more")
+
+    monkeypatch.setattr(training.background, "train", fails)
+    trainer.train()
+    with pytest.raises(RuntimeError):
+        trainer.wait()
+    assert "RuntimeError: &lt;b&gt;odd&lt;/b&gt; &amp; more" in words(trainer)
+
+
+def test_a_damaged_folder_is_said_before_anything_is_pressed(trainer, tmp_path):
+    trainer.train()
+    trainer.wait()
+    (trainer.out / "run.json").write_text("{")
+    other = widgets.LiveTrainer(dataset(), SPEC, HELD_BACK, tmp_path / "runs", **OPTIONS)
+    assert other.state == "failed"
+    assert "run.json cannot be read" in words(other)
+
+
+# The pure functions
+
+
+def test_the_table_shows_the_last_epochs():
+    line = {"train_loss": 1.0, "train_error": 0.25, "lr": 0.1, "seconds": 2.0}
+    epochs = [line | {"epoch": n, "step": 4 * n} for n in range(1, 12)]
+    header, *found = html_tables.rows(widgets.epoch_table(epochs))
+    assert header == ["epoch", "update", "training error", "validation error", "learning rate", "seconds"]
+    assert [row[0] for row in found] == [str(n) for n in range(4, 12)]
+    assert found[-1] == ["11", "44", "25.0%", "", "0.1", "2.0"]
+    validated = widgets.epoch_table([epochs[0] | {"val_error": 0.5}], tablefmt="github")
+    assert "50.0%" in validated
+    assert widgets.epoch_table([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("progress", "said"),
+    [
+        (training.Progress(), "Update 0 of 100. Building the network; the first update takes longest."),
+        (
+            training.Progress("training", 40, np.array([0.5, 1.0]), (), 30.0),
+            "Update 42 of 100, training error 75.0% (mean of the last 2). About 30 s left.",
+        ),
+        (training.Progress("training", 40), "Update 40 of 100."),
+        (training.Progress("validating", 40), "Update 40 of 100. Looking at the validation images."),
+        (training.Progress("testing", 100), "Update 100 of 100. All updates are made. Reading the test images, once."),
+    ],
+)
+def test_progress_in_words(progress, said):
+    assert live_trainer.progress_words(progress, 100) == said
+
+
+def test_the_curves_of_a_resumed_run_stand_where_its_updates_were():
+    _, ax = plots.figure()
+    epochs = [{"step": 4, "train_error": 0.9, "val_error": 0.8}, {"step": 8, "train_error": 0.7}]
+    plots.training_progress(ax, epochs, [0.5, 0.25], first_step=8, steps=20, window=2)
+    lines = {line.get_label(): line.get_xydata().tolist() for line in ax.get_lines()}
+    assert lines["training, mean of 2 updates"] == [[10, 37.5]]
+    assert lines["training, mean of an epoch"] == [[4, 90], [8, 70]]
+    assert lines["validation"] == [[4, 80]]
+    assert ax.get_xlim() == (0, 20)
+    dashes = {line.get_linestyle() for line in ax.get_lines()[:2]}
+    assert len(dashes) == 2  # told apart without colours
