@@ -74,7 +74,7 @@ def norm(arrays):
 def random_direction(net, seed):
     """Return Gaussian noise for the kernels and zeros for all else, as long as the kernels."""
     rng = np.random.default_rng(seed)
-    weights = [np.array(variable) for variable in net.trainable_variables]
+    weights = [variable.numpy() for variable in net.trainable_variables]
     noise = [rng.normal(size=w.shape) if w.ndim > 1 else np.zeros(w.shape) for w in weights]
     length = norm([w.astype("float64") for w in weights if w.ndim > 1])
     return [part * length / norm(noise) for part in noise]
@@ -275,7 +275,7 @@ def lengths(arrays):
 
 
 # %% tags=["nbval-ignore-output"]
-own = lengths([np.array(variable) for variable in net.trainable_variables])
+own = lengths([variable.numpy() for variable in net.trainable_variables])
 for kind, direction in {"raw": raw, "filter": diagnostics.filter_direction(net, seed=0)}.items():
     share = lengths(direction) / own
     print(f"{kind:6} a step of 1 moves a filter by {share.min():.2f} to {share.max():.2f} of its length")
@@ -470,16 +470,19 @@ plots.show(fig, alt, f"{count} training images of {dataset.title}")
 from resnet_lessons import backend
 
 
+def scaled(part, kernel):
+    """Return an array with each filter as long as the kernel's; zeros for what is no kernel."""
+    if part.ndim == 1:
+        return np.zeros_like(part)
+    others = tuple(range(part.ndim - 1))
+    return part * np.sqrt(np.sum(kernel**2, axis=others) / np.sum(part**2, axis=others))
+
+
 def gradient_direction(net):
     """Return the loss's gradient as a direction, each filter scaled to the length of the net's."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     _, gradients = backend.gradients(net, x, y, loss)
-    pairs = zip(gradients, net.trainable_variables, strict=True)
-    return [
-        part * np.linalg.norm(np.array(v).reshape(-1, part.shape[-1]), axis=0)
-        / np.linalg.norm(part.reshape(-1, part.shape[-1]), axis=0) if part.ndim > 1 else 0 * part
-        for part, v in pairs
-    ]  # fmt: skip
+    return [scaled(part, v.numpy()) for part, v in zip(gradients, net.trainable_variables, strict=True)]
 
 
 uphill = gradient_direction(net)
@@ -505,3 +508,51 @@ ax.set(xlabel="alpha", ylabel="loss", ylim=(0, None))
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 alt = "Loss of v1-20 along the gradient and along a random direction: the first rises far more steeply."
 plots.show(fig, alt, f"128 training images of {dataset.title}")
+
+# %% [markdown]
+# @@GRADIENT@@
+#
+# So before you conclude from such a picture, remember what is not in it.
+#
+# - **Nearly all directions.** A plane has two of 270,000. A valley that narrows in some directions and a bowl that is
+#   round in all can look the same in a random plane.
+# - **Convexity.** Around any trained net a random direction adds noise to all layers at once, and at $\alpha = 1$ as
+#   much noise as there is net. The loss of a ruined net is about that of guessing or above. So far from the middle the
+#   slice rises whatever the landscape is like near it: this is an argument, and no evidence of a bowl.
+# - **Comparable scales.** Widths can be compared along filter-normalized directions, on the same images, with the same
+#   kind of statistics. The twin of section 2 is a reminder of what happens otherwise.
+# - **Training.** That one landscape is smoother than another does not say how training finds its way in it, nor how
+#   well the net does on new images. Neither was measured here.
+# - **Chance.** One seed for each net, 128 images in fast mode. Two slices that differ by as much as two directions of
+#   one net do not tell two nets apart.
+#
+# ## 7 Go further
+#
+# - *5 minutes.* Draw section 4 again with the directions of seeds 2 and 3. How much does the width of one net vary?
+# - *10 minutes.* Repeat one slice with the images held back, `batches.train_and_validation(...)[1]`. Does the valley
+#   move, or only its floor rise?
+# - *15 minutes.* Walk on a straight line from fresh weights to trained ones. Build a fresh v1-20 and take as direction
+#   the difference of *all* trainable variables, scales and shifts included; `directions=[difference]` accepts it. Use
+#   `statistics="batch"` and then `"moving"`. Why are a fresh net's moving statistics of no use halfway?
+# - *20 minutes.* plain-20 and v1-20 have weights of the same shapes. Compute a slice of v1-20 from its own weights to
+#   those of plain-20. What would you need instead, to say something about the way between two minima?
+# - *30 minutes, on two cores.* Start the kernel with `RESNET_LESSONS_MODE=full` and hang the result on a wall.
+#   Interrupt section 5 once, and run it again.
+# - *A night.* Train plain-56 and v1-56 with `resnet-lessons train` (the recipe "short") and compare them as in section
+#   5. Li et al. had 300 passes over the data; how does the picture change with training?
+#
+# ## 8 Summary
+#
+# - A slice shows the loss along one direction or two of some 270,000 *(computed)*.
+# - Convolutions multiplied by 4 in front of batch norms leave the function as it is and make its raw slice flatter
+#   *(computed)*. Along filter-normalized directions the slice stays the same, to 2% of its height *(computed)*.
+# - With the statistics of the middle a slice rises more steeply than with re-estimated ones *(computed)*. The authors'
+#   code takes those of the middle *(quoted)*, this lesson re-estimates them.
+# - At 20 layers a plain net and its residual twin lie in bowls of a similar kind *(computed, one seed each)*. That plain
+#   nets of 56 layers look rugged and residual ones smooth is *quoted*; this lesson has not shown it.
+# - Along its own gradient the loss rises more steeply than along a random direction *(computed)*.
+#
+# **Sources.** H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein, *Visualizing the Loss Landscape of Neural Nets*, arXiv
+# 1712.09913, NeurIPS 2018, and the code that its authors published (`tomgoldstein/loss-landscape`). K. He, X. Zhang, S.
+# Ren, J. Sun, *Deep Residual Learning for Image Recognition*, arXiv 1512.03385, 2015. For interpolation: I. Goodfellow,
+# O. Vinyals, A. Saxe, *Qualitatively characterizing neural network optimization problems*, ICLR 2015.

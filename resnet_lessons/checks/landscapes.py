@@ -69,7 +69,7 @@ def _normalization_hint(found, direction, kernel):
 
 
 _SLICES = (  # alphas, losses, rise, the width
-    ([-2, -1, 0, 1, 2], [5, 3, 1, 3, 5], 1.0, 1.0),
+    ([-2, -1, 0, 1, 2], [5, 2.6, 1, 1.5, 5], 1.0, 1 / 1.6 + 1 + 0.5 / 3.5),
     ([-1, -0.5, 0, 0.5, 1], [2.5, 1.5, 0.5, 0.9, 3.3], 0.5, 0.25 + 0.5 + 0.5 * 0.1 / 2.4),
     ([-3, -2, -1, 0, 1, 2, 3], [0.4, 2.0, 1.0, 0.5, 1.5, 2.5, 0.3], 0.25, 0.5 + 0.25),
     ([-1, 0, 1], [0.6, 0.5, 0.7], 1.0, 2.0),
@@ -183,13 +183,16 @@ def _moved_hint(place, ratio, ratios, direction, kernels):
     layer, channel = place
     if not 0 <= layer < len(ratios) or not 0 <= channel < len(ratios[layer]):
         return f"there is no filter {channel} in a layer {layer}. Both count from 0."
-    if place == _largest(ratios):
-        return f"it is the right filter, but its ratio is {_at(ratios, *place):.4g}, not {ratio:.4g}."
-    best = _largest(ratios)
     hints = (
         ([1 / r for r in ratios], "That is the filter that moves least: the direction's length goes on top."),
         ([_filters(d) for d in direction], "That one makes the longest step. Divide by its own length."),
         ([1 / _filters(k) for k in kernels], "That is the shortest filter. Its step counts, too."),
     )
-    said = next((hint for values, hint in hints if _largest(values) == place), "Compare all filters of all layers.")
-    return f"filter {best[1]} of layer {best[0]} moves by {_at(ratios, *best):.4g} of its length. {said}"
+    best = _largest(ratios)
+    right = f"filter {best[1]} of layer {best[0]} moves by {_at(ratios, *best):.4g} of its length."
+    for values, hint in hints:
+        if place == _largest(values) and (place != best or math.isclose(ratio, _at(values, *place), rel_tol=1e-3)):
+            return f"{right} {hint}"
+    if place == best:
+        return f"it is the right filter, but its ratio is {_at(ratios, *best):.4g}, not {ratio:.4g}."
+    return f"{right} Compare all filters of all layers."
