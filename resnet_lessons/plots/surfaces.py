@@ -79,6 +79,8 @@ def hills(surfaces, levels, *, width=8.0, height=3.8):
         ax.plot_surface(*grid, loss, cmap=MAP, rcount=60, ccount=60, edgecolor="#FFFFFF60", linewidth=0.3, **scale)
         ax.set(title=title, xlabel="alpha", ylabel="beta", zlim=(scale["vmin"], scale["vmax"]))
         ax.set_zticks(np.log(ticks), [f"{tick:.2g}" for tick in ticks])
+        ax.locator_params(axis="x", nbins=4)
+        ax.locator_params(axis="y", nbins=4)
         ax.tick_params(labelsize=7)
         ax.view_init(elev=35, azim=-60)
     return fig
