@@ -5,23 +5,24 @@
 # cores in fast mode, half an hour in full mode (estimated).*
 #
 # What does the loss look like around a trained net, and does a shortcut change it? Pictures of such landscapes are
-# well known: smooth bowls with shortcuts, jagged mountains without. This lesson draws them, and finds out what has to
-# be right before two of them may be compared. You will
+# well known: smooth bowls with shortcuts, jagged mountains without. This lesson draws them, and finds out what has
+# to be right before two of them may be compared. You will
 #
 # - cut slices through the loss, along one random direction and along two;
 # - make a net look flat without changing what it computes, and see which direction is not fooled;
 # - see what batch norm's statistics do to the picture;
 # - compare a plain net of 20 layers with its residual twin, and ask what the picture leaves out.
 #
-# You should have read [lesson 02](02_residual_blocks.ipynb). Every number is *computed* in a cell above it or *quoted*
-# from a paper, and the text says which. The nets are *recorded*: they ship with the package, one seed each.
+# You should have read [lesson 02](02_residual_blocks.ipynb). Every number is *computed* in a cell above it or
+# *quoted* from a paper, and the text says which. The nets are *recorded*: they ship with the package, one seed
+# each.
 
 # %% [markdown]
 # ## 1 A slice
 #
 # A net of 20 layers has some 270,000 weights $w$, and its loss $L(w)$ is a function of all of them. Nobody can draw
-# that. But choose a **direction** $d$, one number for each weight, walk along it from the trained net, and measure the
-# loss on the way:
+# that. But choose a **direction** $d$, one number for each weight, walk along it from the trained net, and measure
+# the loss on the way:
 #
 # $$ \ell(\alpha) = L(w + \alpha d) . $$
 #
@@ -40,8 +41,8 @@ print(dataset.source)
 assert list(nets) == ["plain-20", "v1-20"]
 
 # %% [markdown]
-# The loss that training made small is that on the training images. Take 128 of them, as they are: without the random
-# crops and flips, which would change the picture from point to point.
+# The loss that training made small is that on the training images. Take 128 of them, as they are: without the
+# random crops and flips, which would change the picture from point to point.
 
 # %%
 chosen, _ = batches.split(dataset.y_train, recipes.get("short").validation)  # what the nets were trained on
@@ -99,9 +100,9 @@ def loss_at(net, direction, alpha, training=True):
 
 
 # %% [markdown]
-# The package has the same. `diagnostics.loss_surface` calls the net as a pure function of its weights, compiled once
-# for all points, so the net is never changed. It took half the processor time of a loop like ours when we measured it
-# (56 layers, 128 images, two cores). Does it find the same?
+# The package has the same. `diagnostics.loss_surface` calls the net as a pure function of its weights, compiled
+# once for all points, so the net is never changed. It took half the processor time of a loop like ours when we
+# measured it (56 layers, 128 images, two cores). Does it find the same?
 
 # %%
 from resnet_lessons import diagnostics
@@ -117,9 +118,9 @@ print("the same losses:", np.allclose(surface.loss, by_hand, rtol=1e-3))
 # %% [markdown]
 # ## 2 How long is a step?
 #
-# A slice of one net looks wide, that of another narrow. Is the wide one flatter? Try it on two nets of which you know
-# the answer. Multiply all weights of every convolution of v1-20 by 4. A batch norm follows each convolution and
-# divides by the standard deviation, so that the factor is gone again.
+# A slice of one net looks wide, that of another narrow. Is the wide one flatter? Try it on two nets of which you
+# know the answer. Multiply all weights of every convolution of v1-20 by 4. A batch norm follows each convolution
+# and divides by the standard deviation, so that the factor is gone again.
 
 
 # %%
@@ -140,8 +141,8 @@ print("the same outputs:", np.allclose(outputs[0], outputs[2], atol=0.01 * np.ab
 # So net and twin are one function, written with other numbers. (The small constant inside batch norm's root, 1e-5,
 # makes a difference in the last digits.)
 #
-# **Predict.** Walk from both along the *same* raw direction, with the same steps. Do you get the same slice, a wider
-# one for the twin, or a narrower one?
+# **Predict.** Walk from both along the *same* raw direction, with the same steps. Do you get the same slice, a
+# wider one for the twin, or a narrower one?
 
 # %% tags=["nbval-ignore-output"]
 alphas = np.linspace(-1, 1, 9)
@@ -163,18 +164,19 @@ alt = "Loss along a raw direction: the net's slice rises on both sides, that of 
 plots.show(fig, alt, f"128 training images of {dataset.title}")
 
 # %% [markdown]
-# **Figure.** The same function looks flat or sharp, depending on the scale in which its weights happen to be written.
+# **Figure.** The same function looks flat or sharp, depending on the scale in which its weights happen to be
+# written.
 #
-# A step that is long against small weights is short against large ones. Whoever multiplies the weights by 100 gets a
-# slice as flat as they like. And this is no trick that only a lesson plays: weight decay shrinks the weights in front
-# of a batch norm, a larger learning rate lets them grow, and neither says anything about the function. So along a raw
-# direction two trained nets must not be compared.
+# A step that is long against small weights is short against large ones. Whoever multiplies the weights by 100 gets
+# a slice as flat as they like. And this is no trick that only a lesson plays: weight decay shrinks the weights in
+# front of a batch norm, a larger learning rate lets them grow, and neither says anything about the function. So
+# along a raw direction two trained nets must not be compared.
 #
 # ### Filter normalization
 #
-# Li et al. (2018, Sec. 4) measure the step in units of the weights themselves, one **filter** at a time. A filter is
-# what computes one channel: `kernel[..., c]`. Each filter of the direction gets the length (the Euclidean norm) of
-# the net's own filter.
+# Li et al. (2018, Sec. 4) measure the step in units of the weights themselves, one **filter** at a time. A filter
+# is what computes one channel: `kernel[..., c]`. Each filter of the direction gets the length (the Euclidean norm)
+# of the net's own filter.
 #
 # **Exercise 1** (10 minutes). Do it for one kernel. It may be that of a convolution, with four axes, or that of a
 # dense layer, with two; the channels that come out are the last axis of both.
@@ -208,14 +210,14 @@ checks.filter_normalized(filter_normalized)
 #
 # </details>
 #
-# Biases and batch norm's scales and shifts get no direction here, as in the authors' code (`ignore=biasbn`). Each of
-# them is a single number for its channel. A direction normalized to the length of a single number is that number or
-# its negative: a step of 1 then doubles a scale or sets it to zero, and nothing about it is random but the sign.
+# Biases and batch norm's scales and shifts get no direction here, as in the authors' code (`ignore=biasbn`). Each
+# of them is a single number for its channel. A direction normalized to the length of a single number is that number
+# or its negative: a step of 1 then doubles a scale or sets it to zero, and nothing about it is random but the sign.
 #
 # `diagnostics.filter_direction` draws such a direction for a whole net.
 #
-# **Predict.** Net and twin again, each along the filter-normalized direction that belongs to its own weights, from the
-# same random numbers. The same slice, wider, or narrower?
+# **Predict.** Net and twin again, each along the filter-normalized direction that belongs to its own weights, from
+# the same random numbers. The same slice, wider, or narrower?
 
 # %%
 slices = [
@@ -282,19 +284,19 @@ for kind, direction in {"raw": raw, "filter": diagnostics.filter_direction(net, 
     assert share.max() > 3 * share.min() if kind == "raw" else np.allclose(share, 1, rtol=1e-3)
 
 # %% [markdown]
-# One step along the raw direction moves some filters by more than their own length and others by a small part of it.
-# The loss is then mostly that of the filters that have moved most. (In the stored run the ratios differ by a factor of
-# nearly 20.) Along the filter-normalized direction all filters move alike.
+# One step along the raw direction moves some filters by more than their own length and others by a small part of
+# it. The loss is then mostly that of the filters that have moved most. (In the stored run the ratios differ by a
+# factor of nearly 20.) Along the filter-normalized direction all filters move alike.
 #
 # ## 3 Whose statistics?
 #
-# In use, a batch norm divides by **moving statistics**, which training has gathered. They belong to the weights in the
-# middle of the slice. At another point the activations have other means and deviations, and there are two ways to go
-# on:
+# In use, a batch norm divides by **moving statistics**, which training has gathered. They belong to the weights in
+# the middle of the slice. At another point the activations have other means and deviations, and there are two ways
+# to go on:
 #
 # - keep the moving statistics of the middle. Then a point of the slice is a net whose batch norms do not normalize;
-# - **re-estimate** them at each point. One forward pass in training mode does that, with the statistics of the images
-#   at hand. Then a point is the net that has these weights and batch norms that do what they are for.
+# - **re-estimate** them at each point. One forward pass in training mode does that, with the statistics of the
+#   images at hand. Then a point is the net that has these weights and batch norms that do what they are for.
 #
 # **Predict.** In the middle the two nearly agree. Which slice rises faster to the sides?
 
@@ -318,20 +320,20 @@ alt = "Loss of v1-20 along one direction, twice: with the statistics of the midd
 plots.show(fig, alt, f"128 training images of {dataset.title}")
 
 # %% [markdown]
-# **Figure.** With the statistics of the middle the slice rises far more steeply: it measures how fast the statistics
-# go out of date, together with how the loss changes.
+# **Figure.** With the statistics of the middle the slice rises far more steeply: it measures how fast the
+# statistics go out of date, together with how the loss changes.
 #
-# Neither is wrong; they answer different questions. The authors' code evaluates in inference mode (quoted: `net.eval()`
-# in its `evaluation.py`), so with the statistics of the middle. We **re-estimate from here on**, for two reasons.
-# Training does: the loss that an update descends is that with the statistics of the batch. And with those of the
-# middle a net is punished for being moved at all: its layers receive inputs off their scale, which the next update
-# would mend. The price: the statistics come from 128 images, not from all, so the loss in the middle is not exactly
-# that of the net in use.
+# Neither is wrong; they answer different questions. The authors' code evaluates in inference mode (quoted:
+# `net.eval()` in its `evaluation.py`), so with the statistics of the middle. We **re-estimate from here on**, for
+# two reasons. Training does: the loss that an update descends is that with the statistics of the batch. And with
+# those of the middle a net is punished for being moved at all: its layers receive inputs off their scale, which the
+# next update would mend. The price: the statistics come from 128 images, not from all, so the loss in the middle is
+# not exactly that of the net in use.
 #
 # ## 4 With and without shortcuts, along a line
 #
-# Now the comparison. The same random numbers, a direction for each net that is normalized to its own filters, the same
-# images, the same steps.
+# Now the comparison. The same random numbers, a direction for each net that is normalized to its own filters, the
+# same images, the same steps.
 #
 # **Predict.** Two random directions, two nets. Will the two slices of one net differ more, or the slices of the two
 # nets?
@@ -358,12 +360,12 @@ plots.show(fig, alt, f"128 training images of {dataset.title}")
 # %% [markdown]
 # **Figure.** Along both directions both nets lie at the bottom of a valley, and at 20 layers no valley is jagged.
 #
-# Which is the sharper one? That should be a number. A simple one is the width of the valley: how far can you walk until the
-# loss has risen by a given amount?
+# Which is the sharper one? That should be a number. A simple one is the width of the valley: how far can you walk
+# until the loss has risen by a given amount?
 #
-# **Exercise 3** (10 minutes). Read it from a slice. Take straight lines between the points, and only the stretch that
-# holds $\alpha = 0$, which is among the alphas. Where the slice ends before the loss has risen that far, the stretch
-# ends there.
+# **Exercise 3** (10 minutes). Read it from a slice. Take straight lines between the points, and only the stretch
+# that holds $\alpha = 0$, which is among the alphas. Where the slice ends before the loss has risen that far, the
+# stretch ends there.
 
 
 # %%
@@ -411,15 +413,15 @@ for (name, seed), found in lines.items():
 # %% [markdown]
 # In the stored run v1-20 has the narrower valleys, 0.88 and 1.06 against 1.12 and 1.13. But its own two directions
 # differ by more than its wider valley differs from plain-20's. So these slices do not say that a shortcut makes the
-# valley of a 20-layer net wider; nor do two directions of one seed say that it makes it narrower. And a width leaves
-# out how deep the valley is: v1-20 has the lower floor.
+# valley of a 20-layer net wider; nor do two directions of one seed say that it makes it narrower. And a width
+# leaves out how deep the valley is: v1-20 has the lower floor.
 #
 # ## 5 Over a plane
 #
-# With two directions the slice is a surface. Fast mode takes 9x9 points and 128 images, full mode 51x51 points and 512
-# images. In full mode `out=` names a file that gets each row as soon as it is finished. If you interrupt the cell, or
-# lose the kernel, run it again: it goes on where it was. A file of another net, other directions or other images is
-# refused.
+# With two directions the slice is a surface. Fast mode takes 9x9 points and 128 images, full mode 51x51 points and
+# 512 images. In full mode `out=` names a file that gets each row as soon as it is finished. If you interrupt the
+# cell, or lose the kernel, run it again: it goes on where it was. A file of another net, other directions or other
+# images is refused.
 #
 # **Predict.** Will the contours of one net be round, and those of the other not?
 
@@ -435,9 +437,9 @@ for name, model in nets.items():
     assert lowest < 0.5 * highest
 
 # %% [markdown]
-# Two maps can be compared only on one scale. These share their levels and colours. The levels grow by equal *ratios*,
-# as the loss differs by a factor from the middle to the corners; on a linear scale the middle would be one flat spot.
-# What lies above 5 is drawn as 5: nobody needs to know how bad a ruined net is.
+# Two maps can be compared only on one scale. These share their levels and colours. The levels grow by equal
+# *ratios*, as the loss differs by a factor from the middle to the corners; on a linear scale the middle would be
+# one flat spot. What lies above 5 is drawn as 5: nobody needs to know how bad a ruined net is.
 
 # %%
 levels = plots.loss_levels(list(surfaces.values()), count=9, top=5)
@@ -456,23 +458,23 @@ alt = "The same two surfaces in three dimensions: two bowls, whose height is the
 plots.show(fig, alt, f"{count} training images of {dataset.title}")
 
 # %% [markdown]
-# **Figure.** The same surfaces as bowls. A picture in three dimensions impresses more and tells less: what lies behind
-# a rim cannot be read.
+# **Figure.** The same surfaces as bowls. A picture in three dimensions impresses more and tells less: what lies
+# behind a rim cannot be read.
 #
 # Neither net has a jagged surface. Where do the well-known mountains come from, then? Li et al. (2018, Fig. 5) show
-# them for plain nets of 56 and 110 layers; at 20 layers their plain net has a benign surface, too, and with shortcuts
-# the deeper ones stay benign (*quoted*). So the claim is about depth, and a pair of 20 layers agrees with it without
-# testing it: a pair of trained 56-layer nets does not ship yet. Nor does a picture of ours compare directly with one of
-# theirs. Their code keeps the statistics of the middle, and section 3 has shown how much that alone adds. Whether their
-# mountains would stand with re-estimated statistics is not measured here.
+# them for plain nets of 56 and 110 layers; at 20 layers their plain net has a benign surface, too, and with
+# shortcuts the deeper ones stay benign (*quoted*). So the claim is about depth, and a pair of 20 layers agrees with
+# it without testing it: a pair of trained 56-layer nets does not ship yet. Nor does a picture of ours compare
+# directly with one of theirs. Their code keeps the statistics of the middle, and section 3 has shown how much that
+# alone adds. Whether their mountains would stand with re-estimated statistics is not measured here.
 #
 # ## 6 What the picture does not show
 #
-# Two directions of 270,000. A random direction is nearly orthogonal to any given one, so a random plane holds next to
-# nothing of the one direction that training looks at: the gradient. Compare.
+# Two directions of 270,000. A random direction is nearly orthogonal to any given one, so a random plane holds next
+# to nothing of the one direction that training looks at: the gradient. Compare.
 #
-# **Predict.** Make a direction of the gradient, scale it like the others, filter by filter, and walk along it. Is that
-# slice as wide as the random ones?
+# **Predict.** Make a direction of the gradient, scale it like the others, filter by filter, and walk along it. Is
+# that slice as wide as the random ones?
 
 # %%
 from resnet_lessons import backend
@@ -522,52 +524,54 @@ plots.show(fig, alt, f"128 training images of {dataset.title}")
 # **Figure.** Along its gradient the loss rises far more steeply than along a random direction, although each filter
 # moves by the same share of its length.
 #
-# In the stored run the valley along the gradient is nearly nine times narrower. It takes one step of about 0.05 to be
-# 0.5 above the floor, and no random plane would have shown it: the cosine of the angle between the two directions is
-# below 0.01. The lowest point lies a little to the left of the middle, downhill. That is where the next update on these
-# images would go.
+# In the stored run the valley along the gradient is nearly nine times narrower. It takes one step of about 0.05 to
+# be 0.5 above the floor, and no random plane would have shown it: the cosine of the angle between the two
+# directions is below 0.01. The lowest point lies a little to the left of the middle, downhill. That is where the
+# next update on these images would go.
 #
 # So before you conclude from such a picture, remember what is not in it.
 #
-# - **Nearly all directions.** A plane has two of 270,000. A valley that narrows in some directions and a bowl that is
-#   round in all can look the same in a random plane.
-# - **Convexity.** Around any trained net a random direction adds noise to all layers at once, and at $\alpha = 1$ as
-#   much noise as there is net. The loss of a ruined net is about that of guessing or above. So far from the middle the
-#   slice rises whatever the landscape is like near it: this is an argument, and no evidence of a bowl.
-# - **Comparable scales.** Widths can be compared along filter-normalized directions, on the same images, with the same
-#   kind of statistics. The twin of section 2 is a reminder of what happens otherwise.
+# - **Nearly all directions.** A plane has two of 270,000. A valley that narrows in some directions and a bowl that
+#   is round in all can look the same in a random plane.
+# - **Convexity.** Around any trained net a random direction adds noise to all layers at once, and at $\alpha = 1$
+#   as much noise as there is net. The loss of a ruined net is about that of guessing or above. So far from the
+#   middle the slice rises whatever the landscape is like near it: this is an argument, and no evidence of a bowl.
+# - **Comparable scales.** Widths can be compared along filter-normalized directions, on the same images, with the
+#   same kind of statistics. The twin of section 2 is a reminder of what happens otherwise.
 # - **Training.** That one landscape is smoother than another does not say how training finds its way in it, nor how
 #   well the net does on new images. Neither was measured here.
-# - **Chance.** One seed for each net, 128 images in fast mode. Two slices that differ by as much as two directions of
-#   one net do not tell two nets apart.
+# - **Chance.** One seed for each net, 128 images in fast mode. Two slices that differ by as much as two directions
+#   of one net do not tell two nets apart.
 #
 # ## 7 Go further
 #
 # - *5 minutes.* Draw section 4 again with the directions of seeds 2 and 3. How much does the width of one net vary?
-# - *10 minutes.* Repeat one slice with the images held back, `batches.train_and_validation(...)[1]`. Does the valley
-#   move, or only its floor rise?
-# - *15 minutes.* Walk on a straight line from fresh weights to trained ones. Build a fresh v1-20 and take as direction
-#   the difference of *all* trainable variables, scales and shifts included; `directions=[difference]` accepts it. Use
-#   `statistics="batch"` and then `"moving"`. Why are a fresh net's moving statistics of no use halfway?
-# - *20 minutes.* plain-20 and v1-20 have weights of the same shapes. Compute a slice of v1-20 from its own weights to
-#   those of plain-20. What would you need instead, to say something about the way between two minima?
+# - *10 minutes.* Repeat one slice with the images held back, `batches.train_and_validation(...)[1]`. Does the
+#   valley move, or only its floor rise?
+# - *15 minutes.* Walk on a straight line from fresh weights to trained ones. Build a fresh v1-20 and take as
+#   direction the difference of *all* trainable variables, scales and shifts included; `directions=[difference]`
+#   accepts it. Use `statistics="batch"` and then `"moving"`. Why are a fresh net's moving statistics of no use
+#   halfway?
+# - *20 minutes.* plain-20 and v1-20 have weights of the same shapes. Compute a slice of v1-20 from its own weights
+#   to those of plain-20. What would you need instead, to say something about the way between two minima?
 # - *30 minutes, on two cores.* Start the kernel with `RESNET_LESSONS_MODE=full` and hang the result on a wall.
 #   Interrupt section 5 once, and run it again.
-# - *A night.* Train plain-56 and v1-56 with `resnet-lessons train` (the recipe "short") and compare them as in section
-#   5. Li et al. had 300 passes over the data; how does the picture change with training?
+# - *A night.* Train plain-56 and v1-56 with `resnet-lessons train` (the recipe "short") and compare them as in
+#   section 5. Li et al. had 300 passes over the data; how does the picture change with training?
 #
 # ## 8 Summary
 #
 # - A slice shows the loss along one direction or two of some 270,000 *(computed)*.
 # - Convolutions multiplied by 4 in front of batch norms leave the function as it is and make its raw slice flatter
 #   *(computed)*. Along filter-normalized directions the slice stays the same, to 2% of its height *(computed)*.
-# - With the statistics of the middle a slice rises more steeply than with re-estimated ones *(computed)*. The authors'
-#   code takes those of the middle *(quoted)*, this lesson re-estimates them.
+# - With the statistics of the middle a slice rises more steeply than with re-estimated ones *(computed)*. The
+#   authors' code takes those of the middle *(quoted)*, this lesson re-estimates them.
 # - At 20 layers a plain net and its residual twin lie in bowls of a similar kind *(computed, one seed each)*. That
 #   plain nets of 56 layers look rugged and residual ones smooth is *quoted*; this lesson has not shown it.
 # - Along its own gradient the loss rises more steeply than along a random direction *(computed)*.
 #
-# **Sources.** H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein, *Visualizing the Loss Landscape of Neural Nets*, arXiv
-# 1712.09913, NeurIPS 2018, and the code that its authors published (`tomgoldstein/loss-landscape`). K. He, X. Zhang, S.
-# Ren, J. Sun, *Deep Residual Learning for Image Recognition*, arXiv 1512.03385, 2015. For interpolation: I. Goodfellow,
-# O. Vinyals, A. Saxe, *Qualitatively characterizing neural network optimization problems*, ICLR 2015.
+# **Sources.** H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein, *Visualizing the Loss Landscape of Neural Nets*,
+# arXiv 1712.09913, NeurIPS 2018, and the code that its authors published (`tomgoldstein/loss-landscape`). K. He, X.
+# Zhang, S. Ren, J. Sun, *Deep Residual Learning for Image Recognition*, arXiv 1512.03385, 2015. For interpolation:
+# I. Goodfellow, O. Vinyals, A. Saxe, *Qualitatively characterizing neural network optimization problems*, ICLR
+# 2015.
