@@ -208,6 +208,23 @@ def _check_upstream(upstream, output):
         raise ValueError(f"upstream must have the shape of the model's output, {allowed}. Received: {received}.")
 
 
+def compiled(function, *examples):
+    """Return ``function`` of tensors, compiled for arguments like ``examples``.
+
+    It must be pure: a model inside it is called by ``stateless_call``, which takes the weights as arguments. XLA is for
+    JAX alone: on a processor it makes TensorFlow's convolutions slower.
+
+    Args:
+        function: of tensors, or lists of them; it returns tensors.
+        examples: arguments of the shapes and dtypes that it will be given.
+    """
+    if BACKEND == "jax":
+        return jax.jit(function)
+    # Traced here, once: tf.function counts its tracings by line of code, and warns at the fifth slice of a lesson.
+    specs = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), examples)
+    return tf.function(function, autograph=False).get_concrete_function(*specs)
+
+
 def make_deterministic():
     """Ask for bit-identical repeats of seeded runs; costs some speed and lasts as long as the process.
 

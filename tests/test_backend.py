@@ -170,6 +170,29 @@ def test_a_refused_gradient_leaves_the_model_as_it_was(batch):
 # Devices, versions, start-up
 
 
+def test_a_compiled_function_gives_what_the_function_gives(rng):
+    lists = [rng.normal(size=shape).astype("float32") for shape in ((2, 3), (3,))]
+    arguments = ([keras.ops.convert_to_tensor(array) for array in lists], keras.ops.convert_to_tensor(np.int32(2)))
+
+    def function(arrays, factor):
+        total = keras.ops.sum(arrays[0] @ keras.ops.reshape(arrays[1], (3, 1)))
+        return total * keras.ops.cast(factor, "float32"), keras.ops.mean(arrays[1])
+
+    compiled = backend.compiled(function, *arguments)
+    found = [float(value) for value in compiled(*arguments)]
+    assert found == pytest.approx([2 * np.sum(lists[0] @ lists[1]), lists[1].mean()], rel=1e-5)
+    other = ([2 * array for array in arguments[0]], arguments[1])
+    assert float(compiled(*other)[0]) == pytest.approx(4 * found[0], rel=1e-5)
+
+
+def test_compiling_time_and_again_warns_of_nothing(caplog):
+    """tf.function's own count of tracings warns at the fifth."""
+    for size in range(1, 9):
+        x = keras.ops.ones((size,))
+        assert float(backend.compiled(lambda x: keras.ops.sum(x), x)(x)) == size
+    assert not caplog.records
+
+
 def test_devices_and_versions():
     found = backend.devices()
     assert "CPU" in {kind for kind, _ in found} or {"GPU", "TPU"} & {kind for kind, _ in found}

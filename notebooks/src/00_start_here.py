@@ -97,7 +97,7 @@ for lesson, nets in nets_trained.items():
     print(f"lesson {lesson}: about {minutes['fast']:.1f} minutes of training, in full mode {minutes['full']:.0f}")
 
 # %% [markdown]
-# Lesson 04 trains nothing. Lesson 06 trains on MNIST, whose images are smaller: about a minute on two cores.
+# Lessons 04 and 08 train nothing. Lesson 06 trains on MNIST, whose images are smaller: about a minute on two cores.
 #
 # ## The data
 #
@@ -173,6 +173,7 @@ checks.plain_depth(depth_of_plain_net)
 # | [05 identity mappings](05_identity_mappings.ipynb) | ResNet v2, and which net a published number belongs to | 60 |
 # | [06 ResNet on MNIST, and a bug zoo](06_mnist_and_bug_zoo.ipynb) | A net to mend and nine bugs to find | 45 |
 # | [07 inside a ResNet](07_inside_a_resnet.ipynb) | What do the layers of a trained net depend on? | 50 |
+# | [08 loss landscapes](08_loss_landscapes.ipynb) | What do slices through the loss show, and what not? | 40 |
 # | [09 training at full length](09_full_length.ipynb) | Cost, kills, two devices; how to read a difference | 40 |
 # | [10 explorer](10_explorer.ipynb) | Any network, any recipe: what it costs, what it reaches | 30 |
 #

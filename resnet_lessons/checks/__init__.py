@@ -12,6 +12,7 @@ from .explorer import largest_n, network_of, unbeaten, updates_kept
 from .full_length import save_checkpoint, seeds_needed, training_hours
 from .identity import bottleneck_parameters, gate_bias, passed_share, preactivated
 from .inside import gradients_by_length, path_counts, paths_left, pooled_deviation
+from .landscapes import filter_normalized, most_moved, slice_width
 from .mnist import accuracy, lowest_loss, tutorial_parameters
 from .residual import merged_layer, residual_block, residual_of, zero_padded
 from .zoo_nets import zoo_norms, zoo_projection, zoo_softmax, zoo_strides
@@ -24,6 +25,7 @@ __all__ = [
     "bottleneck_saving",
     "diagnose",
     "dirac_kernel",
+    "filter_normalized",
     "fold_bias",
     "gate_bias",
     "gradients_by_length",
@@ -33,6 +35,7 @@ __all__ = [
     "learning_rate",
     "lowest_loss",
     "merged_layer",
+    "most_moved",
     "moved_stride",
     "multiply_adds",
     "network_of",
@@ -49,6 +52,7 @@ __all__ = [
     "residual_of",
     "save_checkpoint",
     "seeds_needed",
+    "slice_width",
     "stage_output",
     "training_hours",
     "tutorial_parameters",

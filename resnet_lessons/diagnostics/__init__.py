@@ -6,17 +6,23 @@ swapping units does, and through how many branches the gradient comes.
 """
 
 from .gradients import gradient_norms
+from .landscape import Surface, filter_direction, loss_surface, raw_direction, slice_width
 from .paths import gradient_by_path_length, path_gradients
 from .responses import layer_responses
 from .units import lesion, removed, shuffle_blocks, unit_names
 
 __all__ = [
+    "Surface",
+    "filter_direction",
     "gradient_by_path_length",
     "gradient_norms",
     "layer_responses",
     "lesion",
+    "loss_surface",
     "path_gradients",
+    "raw_direction",
     "removed",
     "shuffle_blocks",
+    "slice_width",
     "unit_names",
 ]

@@ -8,19 +8,23 @@ from .networks import network_diagram, network_in_words
 from .pictures import images
 from .progress import training_progress
 from .recorded import recorded_curves
+from .surfaces import contours, hills, loss_levels
 
 __all__ = [
     "COLOURS",
     "DASHES",
     "MARKERS",
     "chain_diagram",
+    "contours",
     "error_curves",
     "figure",
+    "hills",
     "images",
     "layer_profile",
     "learning_rates",
     "line",
     "loss_curves",
+    "loss_levels",
     "network_diagram",
     "network_in_words",
     "number_grid",

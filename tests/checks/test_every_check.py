@@ -149,10 +149,12 @@ def test_praise_is_shown_as_such():
 WRONG = {
     "diagnose": lambda *_: "neither",
     "dirac_kernel": lambda channels: np.zeros((3, 3, channels, channels)),
+    "filter_normalized": lambda direction, _: direction,
     "fold_bias": lambda *arrays: arrays[1:5],
     "honest_split": lambda labels, validation, _: (np.arange(validation, len(labels)), np.arange(validation)),
     "lean_stages": lambda x: layers.Conv2D(2048, 1, strides=8)(x),
     "merged_layer": lambda kernel: kernel,
+    "most_moved": lambda *_: (0, 0, 1.0),
     "pad_crop_flip": lambda images, _: images,
     "preactivated": lambda x, norm1, conv1, norm2, conv2: conv2(norm2(conv1(norm1(x)))),
     "residual_block": lambda x, filters, _: layers.Add()([x, normed(normed(x, filters), filters)]),

@@ -1,0 +1,91 @@
+"""Loss surfaces side by side on one scale: contour maps, and hills in three dimensions. Lesson 08.
+
+A surface is anything with ``alphas`` (A,), ``betas`` (B,) and ``loss`` (B, A), as ``diagnostics.loss_surface`` returns.
+"""
+
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+MAP = "cividis"  # its lightness rises steadily, for colour-blind readers and for print
+
+
+def loss_levels(surfaces, count=9, top=None):
+    """Return contour levels at equal ratios, for surfaces that are to be compared.
+
+    Args:
+        surfaces: a list of surfaces, none of whose losses is zero or less.
+        count: levels.
+        top: the highest of them; what lies above is drawn as the top. None: the highest loss there is.
+
+    Returns:
+        (count,) float64, from the lowest loss of all surfaces up to ``top``.
+
+    Raises:
+        ValueError: for losses that a logarithmic scale cannot show, and a top below all of them.
+    """
+    losses = np.concatenate([surface.loss.ravel() for surface in surfaces])
+    losses = losses[np.isfinite(losses)]
+    if not len(losses) or losses.min() <= 0:
+        raise ValueError("A logarithmic scale needs losses above zero. Received: a surface without, or with others.")
+    top = losses.max() if top is None else top
+    if top <= losses.min():
+        raise ValueError(f"top must lie above the lowest loss, {losses.min():.3g}. Received: {top}.")
+    return np.geomspace(losses.min(), top, count)
+
+
+def contours(axes, surfaces, levels):
+    """Draw contour maps on one scale, with the levels written on their lines and one colour bar for all.
+
+    Args:
+        axes: an array of as many Axes as there are surfaces, of one figure.
+        surfaces: (title, surface) pairs.
+        levels: (L,) rising losses, as ``loss_levels`` returns; all above the last is filled alike.
+
+    Returns:
+        ``axes``.
+    """
+    norm = LogNorm(levels[0], levels[-1])
+    for ax, (title, surface) in zip(np.atleast_1d(axes), surfaces, strict=True):
+        loss = _clipped(surface.loss, levels)
+        filled = ax.contourf(surface.alphas, surface.betas, loss, levels, cmap=MAP, norm=norm)
+        lines = ax.contour(surface.alphas, surface.betas, loss, levels[1:-1], colors="white", linewidths=0.8)
+        ax.clabel(lines, fmt="%.2g", fontsize=7)
+        ax.plot(0, 0, "+", color="white", markersize=8)
+        ax.set(title=title, xlabel="alpha", aspect="equal")
+    np.atleast_1d(axes)[0].set(ylabel="beta")
+    bar = ax.figure.colorbar(filled, ax=axes, ticks=levels, label="loss", shrink=0.85)
+    bar.ax.minorticks_off()
+    bar.ax.set_yticklabels([f"{level:.2g}" for level in levels[:-1]] + [f"{levels[-1]:.2g} or more"], fontsize=7)
+    return axes
+
+
+def hills(surfaces, levels, *, width=8.0, height=3.8):
+    """Return a figure of surfaces in three dimensions, side by side: height and colour are the logarithm of the loss.
+
+    Args:
+        surfaces: (title, surface) pairs.
+        levels: (L,) rising losses; the first is the floor, the last a ceiling that cuts what is above.
+        width: of the whole, inches.
+        height: inches.
+    """
+    fig = Figure(figsize=(width, height), layout="constrained")
+    ticks = levels[:: max(1, len(levels) // 4)]
+    for number, (title, surface) in enumerate(surfaces, start=1):
+        ax = fig.add_subplot(1, len(surfaces), number, projection="3d")
+        grid = np.meshgrid(surface.alphas, surface.betas)
+        loss = np.log(_clipped(surface.loss, levels))
+        scale = {"vmin": np.log(levels[0]), "vmax": np.log(levels[-1])}
+        ax.plot_surface(*grid, loss, cmap=MAP, rcount=60, ccount=60, edgecolor="#FFFFFF60", linewidth=0.3, **scale)
+        ax.set(title=title, xlabel="alpha", ylabel="beta", zlim=(scale["vmin"], scale["vmax"]))
+        ax.set_zticks(np.log(ticks), [f"{tick:.2g}" for tick in ticks])
+        ax.locator_params(axis="x", nbins=4)
+        ax.locator_params(axis="y", nbins=4)
+        ax.tick_params(labelsize=7)
+        ax.view_init(elev=35, azim=-60)
+    return fig
+
+
+def _clipped(loss, levels):
+    """Cut losses to the levels' range; what is no number counts as the top."""
+    return np.clip(np.where(np.isfinite(loss), loss, levels[-1]), levels[0], levels[-1])

@@ -1,0 +1,78 @@
+"""Surfaces side by side share one scale, and nothing above its top or that is no number spoils them."""
+
+import types
+
+from resnet_lessons import plots
+
+import numpy as np
+import pytest
+
+
+def surface(middle=1.0, steep=4.0, points=9):
+    alphas = betas = np.linspace(-1, 1, points)
+    loss = middle + steep * (alphas[None] ** 2 + 2 * betas[:, None] ** 2)
+    return types.SimpleNamespace(alphas=alphas, betas=betas, loss=loss)
+
+
+@pytest.fixture
+def pair():
+    return [("flat", surface()), ("sharp", surface(0.5, 20))]
+
+
+def test_levels_span_all_surfaces_at_equal_ratios(pair):
+    levels = plots.loss_levels([s for _, s in pair], count=5)
+    assert levels[[0, -1]] == pytest.approx([0.5, 60.5])
+    assert np.diff(np.log(levels)) == pytest.approx(np.log(121) / 4)
+    assert plots.loss_levels([s for _, s in pair], count=5, top=5)[-1] == pytest.approx(5)
+
+
+def test_a_loss_that_is_no_number_does_not_set_the_levels(pair):
+    pair[0][1].loss[0, 0], pair[1][1].loss[1, 1] = np.nan, np.inf
+    assert plots.loss_levels([s for _, s in pair])[-1] == pytest.approx(60.5)
+
+
+@pytest.mark.parametrize(("change", "top", "says"), [(-1.0, None, "above zero"), (1.0, 0.3, "top must lie above")])
+def test_levels_refuse_what_no_such_scale_shows(change, top, says):
+    bad = surface(0.5)
+    bad.loss[0, 0] = change
+    with pytest.raises(ValueError, match=says):
+        plots.loss_levels([bad], top=top)
+
+
+def test_maps_share_one_scale_and_one_bar(pair):
+    fig, axes = plots.figure(2)
+    levels = plots.loss_levels([s for _, s in pair], top=20)
+    assert plots.contours(axes, pair, levels) is axes
+    assert len(fig.axes) == 3
+    filled = [next(c for c in ax.collections if c.filled) for ax in axes]
+    assert [c.get_clim() for c in filled] == [pytest.approx((0.5, 20))] * 2
+    assert [ax.get_title() for ax in axes] == ["flat", "sharp"]
+    assert fig.axes[2].get_yticklabels()[-1].get_text() == "20 or more"
+    assert any(ax.texts for ax in axes)  # levels on the lines: nothing is told by colour alone
+
+
+def test_a_map_lies_the_right_way_round():
+    """The loss of this surface rises twice as fast with beta, the vertical axis."""
+    _, ax = plots.figure()
+    plots.contours(ax, [("", surface())], np.array([1.0, 2.0, 20.0]))
+    line = next(c for c in ax.collections if not c.filled)
+    vertices = line.get_paths()[0].vertices
+    assert np.ptp(vertices[:, 0]) > 1.2 * np.ptp(vertices[:, 1])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
+def test_ruined_points_are_drawn_as_the_top(pair, bad):
+    pair[1][1].loss[0, 0] = bad
+    levels = np.geomspace(0.5, 5, 6)
+    fig, axes = plots.figure(2)
+    plots.contours(axes, pair, levels)
+    hills = plots.hills(pair, levels)
+    for figure in (fig, hills):
+        assert plots.png(figure).startswith(b"\x89PNG")
+
+
+def test_hills_share_floor_and_ceiling(pair):
+    levels = np.geomspace(0.5, 5, 9)
+    fig = plots.hills(pair, levels)
+    assert [ax.get_zlim() for ax in fig.axes] == [pytest.approx((np.log(0.5), np.log(5)))] * 2
+    assert [label.get_text() for label in fig.axes[0].get_zticklabels()] == ["0.5", "0.89", "1.6", "2.8", "5"]
