@@ -365,17 +365,23 @@ assert apart(without["statistics"].model, whole.model, "statistics") > 0.01
 # A resume that loses the momentum is the usual kind: `model.save_weights` keeps weights and statistics and nothing
 # of the optimizer. Neither loss is told by an error message.
 #
-# **Exercise 2** (15 minutes). A repair. This function writes a checkpoint. If the process is killed while it
-# writes, the old checkpoint is gone and the new one is half there. Mend it: whenever it is stopped, `path` must
-# hold the old content or the new, whole. `write(file)` writes the content to a file that is open for bytes; it may
-# fail.
+# **Exercise 2** (15 minutes). A repair. This function writes a checkpoint, by calling `write(file)` with a file that
+# is open for bytes; `write` may fail, as on a full disk.
+#
+# ```python
+# def save_checkpoint(path, write):
+#     with path.open("wb") as file:
+#         write(file)
+# ```
+#
+# If the process is killed while it writes, the old checkpoint is gone and the new one is half there. Write one that
+# can be stopped at any moment: `path` (a `pathlib.Path`) holds the old content or the new, whole.
 
 
 # %%
 def save_checkpoint(path, write):
-    """Put what ``write`` writes into the file ``path`` (a pathlib.Path)."""
-    with path.open("wb") as file:
-        write(file)
+    """Put what ``write`` writes into the file ``path``, whole or not at all."""
+    return ...
 
 
 checks.save_checkpoint(save_checkpoint)
