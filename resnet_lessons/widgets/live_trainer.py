@@ -92,7 +92,8 @@ def kept_words(epochs, steps):
     if not epochs:
         return f"No epoch was whole yet: Resume begins with update 1 of {steps:,}."
     last = epochs[-1]
-    return f"{last['epoch']} epochs are kept: Resume begins with update {last['step'] + 1:,} of {steps:,}."
+    kept = "1 epoch is" if last["epoch"] == 1 else f"{last['epoch']} epochs are"
+    return f"{kept} kept: Resume begins with update {last['step'] + 1:,} of {steps:,}."
 
 
 def error_words(error):

@@ -1,7 +1,6 @@
 """Lessons 03 and 10 and the explorer's own page, as a person uses them in a browser."""
 
 import json
-import re
 
 from resnet_lessons import accounting
 from resnet_lessons.specs import Spec
@@ -76,42 +75,49 @@ def test_lesson_10_trains_stops_and_is_interrupted(page, lab, place):
     assert not pages.nobody_trains_in(place / "runs" / "explorer" / RUN)
 
 
-def test_the_page_keeps_whole_epochs_when_it_is_closed(page, app, place):
-    folder = place / "runs" / "explorer" / RUN.replace("-0", "-1")
+def opened(page, app, keys, name, recipe):
+    """Open the explorer's own page and choose a network by keys and a recipe, with seed 1."""
+    page.goto(app.address, wait_until="domcontentloaded")
+    page.get_by_role("button", name="Train", exact=True).wait_for()
+    picker, trainer = pages.Picker(page.locator("body")), pages.Trainer(page.locator("body"))
+    picker.slide(*keys)
+    assert picker.row(name)[0] == name
+    trainer.choose(recipe)
+    page.get_by_role("spinbutton").last.fill("1")
+    page.keyboard.press("Tab")
+    trainer.words(f"{name} by {recipe}, seed 1")
+    return trainer
 
-    def opened():
-        page.goto(app.address, wait_until="domcontentloaded")
-        page.get_by_role("button", name="Train", exact=True).wait_for()
-        picker, trainer = pages.Picker(page.locator("body")), pages.Trainer(page.locator("body"))
-        picker.slide("Home")
-        picker.row("v1-8")
-        trainer.choose("short")
-        page.get_by_role("spinbutton").last.fill("1")
-        page.keyboard.press("Tab")
-        trainer.words("v1-8 by short, seed 1")
-        return trainer
 
-    trainer = opened()
-    assert not page.locator("pre, .jp-InputArea").filter(has_text="widgets.Explorer").count()  # no code is shown
+def test_the_page_shows_no_code_and_ends_its_training_when_it_is_closed(page, app, place):
+    folder = place / "runs" / "explorer" / "shapes10-v1-8-short-1"
+    trainer = opened(page, app, ["Home"], "v1-8", "short")
+    assert not page.locator("pre, .jp-InputArea").filter(has_text="widgets.Explorer").count()
     trainer.words("Not trained yet")
     empty = trainer.curve()
     trainer.button("Train").click()
     trainer.updates()
-    moved = trainer.curve_moves(empty)
-    trainer.curve_moves(moved)
-    trainer.root.locator("td:text-is('352')").wait_for(timeout=240_000)  # the first epoch's line, of 45,000 images
-    assert trainer.stop(LIMIT) < LIMIT
-    [line] = log(folder)
-    assert line["step"] == 352
-
-    trainer.button("Resume").click()
-    trainer.updates(353)
-    trainer.words("training error")
-    trainer = opened()  # the page is left while it trains, which ends its kernel
-    trainer.words(re.compile("Begun and not finished. 1 epochs? .*Resume begins with update 353 of 8,000"))
-    assert log(folder) == [line]
+    trainer.curve_moves(trainer.curve_moves(empty))
+    assert not pages.nobody_trains_in(folder)
+    page.goto("about:blank")  # which ends the kernel; a run of 8,000 updates would go on for minutes
     pages.until(lambda: pages.nobody_trains_in(folder))
-    trainer.button("Resume").click()
-    trainer.updates(353)
+    trainer = opened(page, app, ["Home"], "v1-8", "short")
+    trainer.words("Begun and not finished. No epoch was whole yet: Resume begins with update 1 of 8,000.")
+
+
+def test_the_page_keeps_whole_epochs_and_resumes_in_another_kernel(page, app, place):
+    folder = place / "runs" / "explorer" / "shapes10-v1-56-minute-1"
+    slide = ["ArrowRight"] * 6  # from n = 3 to n = 9, a net whose four epochs leave time to press Stop
+    trainer = opened(page, app, slide, "v1-56", "minute")
+    trainer.button("Train").click()
+    trainer.root.locator("td:text-is('14')").wait_for()  # the first epoch's line
     assert trainer.stop(LIMIT) < LIMIT
-    assert log(folder)[0] == line
+    kept = log(folder)
+    assert 1 <= len(kept) < 4
+    trainer = opened(page, app, slide, "v1-56", "minute")
+    first = kept[-1]["step"] + 1
+    trainer.words(f"kept: Resume begins with update {first} of 56.")
+    trainer.button("Resume").click()
+    trainer.words("Finished: test error")
+    assert log(folder)[: len(kept)] == kept
+    assert [line["step"] for line in log(folder)] == [14, 28, 42, 56]

@@ -163,6 +163,7 @@ def test_stop_answers_within_a_second_and_an_update(trainer):
     assert not run.finished
     assert (trainer.state, enabled(trainer)) == ("stopped", ["Resume"])
     made, kept = trainer.progress.step, len(run.epochs)
+    assert kept > 1
     assert f"Stopped after update {made:,}. {kept} epochs are kept" in words(trainer)
     assert f"Resume begins with update {4 * kept + 1:,} of 1,000,000" in words(trainer)
     assert run.model is not None  # what was learned is kept, also since the last whole epoch
@@ -187,7 +188,7 @@ def test_resume_goes_on_to_the_same_end_in_another_trainer(trainer, tmp_path):
     assert len(rows(trainer)) == 1
     other = widgets.LiveTrainer(dataset(), SPEC, HELD_BACK, tmp_path / "runs", **OPTIONS)
     assert (other.state, enabled(other)) == ("stopped", ["Resume"])
-    assert "Begun and not finished. 1 epochs are kept: Resume begins with update 5 of 10." in words(other)
+    assert "Begun and not finished. 1 epoch is kept: Resume begins with update 5 of 10." in words(other)
     button(other, "Resume").click()
     run = other.wait()
     assert same_weights(run.model, alone.model)
