@@ -12,7 +12,7 @@ class Lesson:
     """A lesson in JupyterLab."""
 
     def __init__(self, page, server, name):
-        self.page = page
+        self.page, self.server = page, server
         page.goto(f"{server.address}/doc/tree/notebooks/{name}.ipynb?token=test&reset", wait_until="domcontentloaded")
         self._idle()
 
@@ -43,6 +43,13 @@ class Lesson:
         self._idle()
         cell.locator(".jp-InputPrompt").filter(has_text=re.compile(r"\[\d+\]")).first.wait_for()
         return cell.locator(".jp-Cell-outputWrapper")
+
+    def end_kernels(self):
+        """End all kernels of the server, whatever they are at."""
+        token = {"Authorization": "token test"}
+        for kernel in self.page.request.get(f"{self.server.address}/api/kernels", headers=token).json():
+            ended = self.page.request.delete(f"{self.server.address}/api/kernels/{kernel['id']}", headers=token)
+            assert ended.ok
 
     def interrupt(self):
         """Press the kernel's button for it."""
