@@ -2,10 +2,20 @@
 
 import math
 
-from resnet_lessons import backend  # noqa: F401 - loads Keras without its start-up messages
+from resnet_lessons import models
+from resnet_lessons.specs import Spec
 
 import numpy as np
 from keras import ops
+
+SMALL = {"width": 4, "input_shape": (8, 8, 3)}
+
+
+def net(family, depth, **choices):
+    """Build a small network of these choices and fill it."""
+    model = models.build(Spec(family, depth, **SMALL | choices))
+    randomize(model, np.random.default_rng(0))
+    return model
 
 
 def randomize(model, rng):

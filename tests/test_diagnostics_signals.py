@@ -2,22 +2,13 @@
 
 import itertools
 
-from resnet_lessons import backend, diagnostics, models
-from resnet_lessons.diagnostics import units
-from resnet_lessons.specs import Spec
+from resnet_lessons import backend, diagnostics
+from resnet_lessons.diagnostics import paths, units
 
 import keras
 import numpy as np
 import pytest
-from filled_models import randomize
-
-SMALL = {"width": 4, "input_shape": (8, 8, 3)}
-
-
-def net(family, depth, **choices):
-    model = models.build(Spec(family, depth, **SMALL | choices))
-    randomize(model, np.random.default_rng(0))
-    return model
+from filled_models import net
 
 
 @pytest.fixture
@@ -138,6 +129,24 @@ def test_a_drawn_path_is_one_of_its_length(images, family, depth):
         which = [[np.abs(path - one).max() < 1e-4 * size for one in expected] for path in drawn]
         assert np.any(which, axis=1).all()
         assert length in (0, 3) or np.any(which, axis=0).sum() > 1, "the draw chooses among the paths"
+
+
+@pytest.mark.parametrize(("family", "depth"), [("v1", 8), ("v2", 11)])
+def test_all_paths_of_a_length_come_once_each_and_add_up(images, family, depth):
+    model, (x, y) = net(family, depth), images
+    sums = diagnostics.gradient_by_path_length(model, x, y)
+    for length, number in enumerate((1, 3, 3, 1)):
+        found = diagnostics.path_gradients(model, x, y, length)
+        assert len(found) == number
+        assert len(np.unique(found.reshape(number, -1).round(9), axis=0)) == number
+        np.testing.assert_allclose(found.sum(axis=0), sums[length], atol=1e-5 * np.abs(sums).max())
+
+
+def test_paths_in_several_portions_are_those_in_one(images, monkeypatch):
+    model, (x, y) = net("v1", 14), images
+    whole = diagnostics.path_gradients(model, x, y, 3)  # 20 paths: more than one portion
+    monkeypatch.setattr(paths, "AT_ONCE", 20)
+    np.testing.assert_allclose(diagnostics.path_gradients(model, x, y, 3), whole, atol=1e-6 * np.abs(whole).max())
 
 
 def test_drawn_paths_repeat_by_their_seed_and_of_a_length_that_there_is(images):

@@ -2,25 +2,16 @@
 
 import contextlib
 
-from resnet_lessons import diagnostics, models
+from resnet_lessons import backend, diagnostics
 from resnet_lessons.diagnostics import units
-from resnet_lessons.specs import Spec
 
 import keras
 import numpy as np
 import pytest
-from filled_models import randomize
+from filled_models import net
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
-
-SMALL = {"width": 4, "input_shape": (8, 8, 3)}
-
-
-def net(family, depth, **choices):
-    model = models.build(Spec(family, depth, **SMALL | choices))
-    randomize(model, np.random.default_rng(0))
-    return model
 
 
 @pytest.fixture
@@ -162,3 +153,50 @@ def test_what_cannot_be_shuffled_is_refused(images):
 @given(st.permutations(range(7)))
 def test_the_rank_correlation_is_kendalls(order):
     assert units._rank_correlation([list(order)]) == pytest.approx(kendalltau(range(7), order).statistic)
+
+
+GROWTHS = [
+    ("v1", 8, 14, {}),
+    ("v1", 11, 20, {"block": "bottleneck"}),
+    ("v2", 11, 20, {}),
+    ("v2", 8, 14, {"block": "basic"}),
+    ("v1", 8, 14, {"order": "relu-pre"}),
+    ("v1", 8, 14, {"style": "keras-example", "input_shape": (32, 32, 3)}),
+]
+
+
+@pytest.mark.parametrize(("family", "depth", "deeper", "choices"), GROWTHS, ids=str)
+def test_a_grown_net_computes_the_same_and_its_new_units_can_learn(family, depth, deeper, choices):
+    small, large = net(family, depth, **choices), net(family, deeper, **choices)
+    x = np.random.default_rng(1).normal(size=(4, *small.input_shape[1:])).astype("float32")
+    before, other = (through(model, x, model.output) for model in (small, large))
+    assert not np.allclose(before, other, atol=1e-3)
+    with unchanged(small):
+        added = diagnostics.grow(small, large)
+    assert added == [name for name in units.unit_names(large) if name not in units.unit_names(small)]
+    np.testing.assert_allclose(through(large, x, large.output), before, atol=1e-4)
+    from_logits = choices.get("style") is None
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
+    _, gradients = backend.gradients(large, x, np.arange(4), loss)
+    names = [variable.path for variable in large.trainable_variables]
+    for unit in added:
+        assert any(np.any(g) for name, g in zip(names, gradients, strict=True) if name.startswith(f"{unit}_"))
+
+
+def test_only_what_can_start_silent_is_grown():
+    with pytest.raises(ValueError, match="They differ in stage1_block1_conv1"):
+        diagnostics.grow(net("v2", 11), net("v1", 14))
+    with pytest.raises(ValueError, match="They differ in stage1_block2"):
+        diagnostics.grow(net("v1", 14), net("v1", 8))
+    with pytest.raises(ValueError, match="has no shortcuts"):
+        diagnostics.grow(net("plain", 8), net("plain", 14))
+    with pytest.raises(ValueError, match="cannot pass its input on unchanged, because of stage1_block2"):
+        diagnostics.grow(net("v1", 8, order="bn-after-add"), net("v1", 14, order="bn-after-add"))
+    with pytest.raises(ValueError, match="cannot pass its input on unchanged, because of stage1_block2"):
+        diagnostics.grow(net("v1", 8, shortcut="C"), net("v1", 14, shortcut="C"))
+    late = {"order": "relu-before-add"}
+    with pytest.raises(ValueError, match="would stay silent: stage1_block2_relu2"):
+        diagnostics.grow(net("v1", 8, **late), net("v1", 14, **late))
+    gated = {"skip": "exclusive-gating"}
+    with pytest.raises(ValueError, match="cannot pass its input on unchanged, because of stage1_block2"):
+        diagnostics.grow(net("v1", 8, **gated), net("v1", 14, **gated))

@@ -1,21 +1,22 @@
 """Look inside a network: a model and arrays in, arrays out.
 
 He et al. 2015, Sec. 4.1, argue that plain nets with batch norm do not suffer from vanishing gradients; lesson 01 checks
-it with ``gradient_norms``. The rest is for trained nets, lesson 07: how large the responses are, what taking out or
-swapping units does, and through how many branches the gradient comes.
+it with ``gradient_norms``. The rest is for trained nets. Lesson 07: how large the responses are, what taking out,
+swapping or adding units does, and through how many branches the gradient comes. Lesson 08: the loss around a net.
 """
 
 from .gradients import gradient_norms
 from .landscape import Surface, filter_direction, loss_surface, raw_direction, slice_width
 from .paths import gradient_by_path_length, path_gradients
 from .responses import layer_responses
-from .units import lesion, removed, shuffle_blocks, unit_names
+from .units import grow, lesion, removed, shuffle_blocks, unit_names
 
 __all__ = [
     "Surface",
     "filter_direction",
     "gradient_by_path_length",
     "gradient_norms",
+    "grow",
     "layer_responses",
     "lesion",
     "loss_surface",

@@ -1,7 +1,9 @@
 """Through how many branches the gradient comes: a residual net unravelled into its 2^N paths.
 
-In each of N units the backward signal takes the shortcut or the branch. Veit, Wilber, Belongie 2016, Sec. 3 and 4.3.
+In each of N units the backward signal takes the shortcut or the branch. Veit, Wilber, Belongie 2016, Sec. 3 and 5.
 """
+
+import itertools
 
 from resnet_lessons import backend
 
@@ -9,6 +11,8 @@ import keras
 import numpy as np
 
 from .units import addition, boundaries, unit_names
+
+AT_ONCE = 16  # paths: the arrays of eight images in the first stage of ResNet-20 are then 8 MB each
 
 
 def gradient_by_path_length(model, x, y):
@@ -37,15 +41,15 @@ def gradient_by_path_length(model, x, y):
     return np.stack(sums)
 
 
-def path_gradients(model, x, y, length, paths=8, seed=0):
-    """Take the loss's gradient back by single paths of one length, drawn at random (Veit et al. 2016, Sec. 4.2).
+def path_gradients(model, x, y, length, paths=None, seed=0):
+    """Take the loss's gradient back by single paths of one length (Veit et al. 2016, Sec. 5, who draw them at random).
 
     Args:
         model: a residual network of ``models.build`` that puts out logits.
         x: (B, H, W, C) float32, normalized as for training.
         y: (B,) labels.
         length: branches on each path, 0 to N.
-        paths: how many to draw; one may come twice.
+        paths: how many to draw, of which one may come twice; None: each of them once, N over ``length`` in all.
         seed: of the draw.
 
     Returns:
@@ -58,15 +62,23 @@ def path_gradients(model, x, y, length, paths=8, seed=0):
     names = unit_names(model)
     if not 0 <= length <= len(names):
         raise ValueError(f"length must be 0 to {len(names)}, the number of units. Received: {length!r}.")
-    rng = np.random.default_rng(seed)
-    branches = np.array([rng.permutation(len(names)) < length for _ in range(paths)])  # (paths, N): taken or not
-    carried = np.concatenate([gradient] * paths)  # path after path, so that a unit is passed by all of them at once
-    for number in reversed(range(len(names))):
-        value = np.concatenate([keras.ops.convert_to_numpy(values[number])] * paths)
-        (shortcut,), (branch,) = _ways(model, names[number], tensors[number], value, [carried])
-        taken = np.repeat(branches[:, number], len(x))[:, None, None, None]
-        carried = np.where(taken, branch, shortcut)
-    return carried.reshape(paths, len(x), *carried.shape[1:])
+    if paths is None:
+        chosen = itertools.combinations(range(len(names)), length)
+        branches = np.array([np.isin(range(len(names)), units) for units in chosen])  # (paths, N): taken or not
+    else:
+        rng = np.random.default_rng(seed)
+        branches = np.array([rng.permutation(len(names)) < length for _ in range(paths)])
+    values = [keras.ops.convert_to_numpy(value) for value in values[:-1]]
+    found = []
+    for some in np.array_split(branches, -(-len(branches) // AT_ONCE)):
+        carried = np.concatenate([gradient] * len(some))  # path after path: they pass a unit all at once
+        for number in reversed(range(len(names))):
+            value = np.concatenate([values[number]] * len(some))
+            (shortcut,), (branch,) = _ways(model, names[number], tensors[number], value, [carried])
+            taken = np.repeat(some[:, number], len(x))[:, None, None, None]
+            carried = np.where(taken, branch, shortcut)
+        found.append(carried.reshape(len(some), len(x), *carried.shape[1:]))
+    return np.concatenate(found)
 
 
 def _start(model, x, y):

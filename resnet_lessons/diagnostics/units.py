@@ -115,6 +115,57 @@ def _pass_on(layers):
             layer.set_weights([np.sqrt(variance + layer.epsilon), mean, mean, variance])
 
 
+def grow(model, larger):
+    """Give a deeper network the weights of a trained one and units that start silent, so that both compute the same.
+
+    A unit is silent if its branch puts out zeros: the last batch norm's scale and shift, or the last convolution's
+    kernel where none follows it, are zero. It can learn, for that scale or kernel gets a gradient from the first
+    update on. ``larger`` is changed in place.
+
+    Args:
+        model: a residual network of ``models.build``.
+        larger: one that has the same layers and further units, of which none changes the dimensions.
+
+    Returns:
+        The names of the units that are added, from first to last.
+
+    Raises:
+        ValueError: for a plain net, for a pair of which one lacks layers of the other, for units that change their
+            input on another way than the branch, and for those whose branch ends in a ReLU, which would never learn.
+    """
+    old, new = ({layer.name: layer for layer in each.layers if layer.weights} for each in (model, larger))
+    odd = [name for name in old if name not in new or _shapes(old[name]) != _shapes(new[name])]
+    added = [name for name in unit_names(larger) if name not in unit_names(model)]
+    odd += [name for name in new if name not in old and not name.startswith(tuple(f"{unit}_" for unit in added))]
+    if odd:
+        raise ValueError(
+            f"{larger.name!r} must be {model.name!r} with units added. They differ in {', '.join(odd[:3])}."
+        )
+    for name in added:
+        layers, add = layers_of(larger, name), addition(larger, name)
+        if add is None:
+            raise ValueError(f"{larger.name!r} has no shortcuts, so none of its layers can be silent.")
+        behind = [layer.name for layer in layers[layers.index(add) :] if layer.weights]
+        beside = [layer.name for layer in layers if "_shortcut_" in layer.name or "_gate" in layer.name]
+        if behind or beside:
+            raise ValueError(f"{name} cannot pass its input on unchanged, because of {', '.join(behind + beside)}.")
+        last = layers[layers.index(_end_of_branch(larger, name)) + 1 : layers.index(add)]
+        if dead := [layer.name for layer in last if isinstance(layer, keras.layers.ReLU)]:
+            raise ValueError(f"A silent branch of {name} would stay silent: {dead[0]} sends no gradient back at zero.")
+    for name, layer in old.items():
+        new[name].set_weights(layer.get_weights())
+    for name in added:
+        end = _end_of_branch(larger, name)
+        silenced = 2 if isinstance(end, keras.layers.BatchNormalization) else len(end.weights)
+        weights = end.get_weights()
+        end.set_weights([*map(np.zeros_like, weights[:silenced]), *weights[silenced:]])
+    return added
+
+
+def _shapes(layer):
+    return [tuple(weight.shape) for weight in layer.weights]
+
+
 def lesion(model, x, y):
     """Measure the error with each unit taken out in turn; see ``removed`` for what that means.
 
