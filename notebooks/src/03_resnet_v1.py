@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 03 ResNet v1 on CIFAR-10
 #
-# *50 minutes to read and run, 60 more for the exercises. All the training takes about 60 seconds on two cores in fast
-# mode, a quarter of an hour in full mode (estimated).*
+# *50 minutes to read and run, 60 more for the exercises. All the training takes about 60 seconds on two cores in
+# fast mode, a quarter of an hour in full mode (estimated).*
 #
 # What turns a residual unit into a trained network, and its test error into a number you may print? This lesson
 # assembles the ResNets of He et al. (2015, Sec. 4.2), takes their training recipe apart, and trains one by it. You
@@ -20,10 +20,10 @@
 # %% [markdown]
 # ## 1 From units to a network
 #
-# A residual unit computes $\mathrm{ReLU}(x + F(x))$, where $F$ is two 3x3 convolutions, each followed by batch norm,
-# with a ReLU between them. Where a stage halves the feature map and doubles the channels, x has to follow. Shortcut A
-# takes every second pixel and appends channels of zeros, so it has no weights (lesson 02). On a map of 4x4 pixels and
-# one channel:
+# A residual unit computes $\mathrm{ReLU}(x + F(x))$, where $F$ is two 3x3 convolutions, each followed by batch
+# norm, with a ReLU between them. Where a stage halves the feature map and doubles the channels, x has to follow.
+# Shortcut A takes every second pixel and appends channels of zeros, so it has no weights (lesson 02). On a map of
+# 4x4 pixels and one channel:
 
 # %%
 import numpy as np
@@ -34,9 +34,9 @@ shortcut_a = np.array(blocks.ZeroPadShortcut(filters=2, stride=2)(small_map))  #
 print("channel 1:", shortcut_a[0, :, :, 0].tolist(), " channel 2:", shortcut_a[0, :, :, 1].tolist())
 
 # %% [markdown]
-# The unit you wrote in lesson 02 is `blocks.unit` in the package. It takes x and a `blocks.Unit`, which says what the
-# unit is made of: its name, its channels (`width`), its stride, its shortcut. A stage is a chain of n such units. The
-# first unit of stages 2 and 3 has stride 2, and in every stage after the first the channels double.
+# The unit you wrote in lesson 02 is `blocks.unit` in the package. It takes x and a `blocks.Unit`, which says what
+# the unit is made of: its name, its channels (`width`), its stride, its shortcut. A stage is a chain of n such
+# units. The first unit of stages 2 and 3 has stride 2, and in every stage after the first the channels double.
 
 
 # %%
@@ -70,9 +70,9 @@ def resnet(n):
 
 
 # %% [markdown]
-# Each unit has two convolutions, there are 3n units, and with the first convolution and the dense layer that makes 6n+2
-# layers with weights. It is the package's `models.resnet_v1`: with the same weights it gives the same outputs, in use
-# and in training.
+# Each unit has two convolutions, there are 3n units, and with the first convolution and the dense layer that makes
+# 6n+2 layers with weights. It is the package's `models.resnet_v1`: with the same weights it gives the same outputs,
+# in use and in training.
 
 # %%
 from resnet_lessons import models
@@ -86,8 +86,8 @@ for training_mode in (False, True):
     print("training:" if training_mode else "inference:", "same outputs" if same else "different outputs")
 
 # %% [markdown]
-# From here on we build with `models`. A `Spec` names a network: `Spec("v1", 20)` is the ResNet of the first paper with
-# 20 layers with weights. Its drawing, each stage as tall as its feature maps:
+# From here on we build with `models`. A `Spec` names a network: `Spec("v1", 20)` is the ResNet of the first paper
+# with 20 layers with weights. Its drawing, each stage as tall as its feature maps:
 
 # %%
 from resnet_lessons import plots
@@ -99,8 +99,8 @@ plots.network_diagram(ax, resnet_20)
 plots.show(fig, plots.network_in_words(resnet_20))
 
 # %% [markdown]
-# **Figure.** Of the nine shortcuts of ResNet-20 (arcs) seven carry x itself (solid); only the first of stages 2 and 3
-# has to change its dimensions (dotted).
+# **Figure.** Of the nine shortcuts of ResNet-20 (arcs) seven carry x itself (solid); only the first of stages 2 and
+# 3 has to change its dimensions (dotted).
 #
 # **Exercise 1** (3 minutes). Write the rule behind the numbers under the stages: the side of the feature map in
 # pixels, and the channels.
@@ -119,8 +119,8 @@ checks.stage_output(stage_output)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# Stage 1 keeps the 32 pixels of the image and the 16 channels of the first convolution. Each further stage halves the
-# one and doubles the other.
+# Stage 1 keeps the 32 pixels of the image and the 16 channels of the first convolution. Each further stage halves
+# the one and doubles the other.
 #
 # </details>
 # <details><summary>Solution</summary>
@@ -173,8 +173,9 @@ checks.multiply_adds(multiply_adds)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# A 3x3 convolution from C to F channels, on an output of S x S pixels, makes 9·C·F·S·S. What does that give for 16 to
-# 16 at 32 pixels, for 32 to 32 at 16, for 64 to 64 at 8? Which convolutions have half as many channels coming in?
+# A 3x3 convolution from C to F channels, on an output of S x S pixels, makes 9·C·F·S·S. What does that give for 16
+# to 16 at 32 pixels, for 32 to 32 at 16, for 64 to 64 at 8? Which convolutions have half as many channels coming
+# in?
 #
 # </details>
 # <details><summary>Solution</summary>
@@ -191,8 +192,8 @@ checks.multiply_adds(multiply_adds)
 #
 # ### The sizes the paper prints
 #
-# Table 6 of the paper lists six nets with their number of parameters. In the next cell the third column is *computed*
-# from the `Spec`, the fourth is *quoted*.
+# Table 6 of the paper lists six nets with their number of parameters. In the next cell the third column is
+# *computed* from the `Spec`, the fourth is *quoted*.
 
 # %%
 from resnet_lessons import results
@@ -207,14 +208,14 @@ for n in (3, 5, 7, 9, 18, 200):
 print(f"ResNet-20 with projections: {accounting.count(Spec('v1', 20, shortcut='B')).parameters:,}")
 
 # %% [markdown]
-# All six round to the printed figure, counted without convolution biases, with two numbers a channel for batch norm,
-# and with shortcut A. A rounded figure cannot tell more: with projections (shortcut B) ResNet-20 has 0.27M
+# All six round to the printed figure, counted without convolution biases, with two numbers a channel for batch
+# norm, and with shortcut A. A rounded figure cannot tell more: with projections (shortcut B) ResNet-20 has 0.27M
 # parameters too. Other counts of "ResNet-20" are in circulation; lesson 05 sorts them.
 #
 # ## 2 Choose a network
 #
-# Published errors belong to one network each. The last column of the table is *quoted* and holds a figure only if it
-# was published for exactly the network of its row; all others are *computed*.
+# Published errors belong to one network each. The last column of the table is *quoted* and holds a figure only if
+# it was published for exactly the network of its row; all others are *computed*.
 
 # %%
 from resnet_lessons import widgets
@@ -224,17 +225,17 @@ networks += [Spec("v2", 110, block="basic"), Spec("v2", 110), Spec("v2", 164)]
 widgets.model_table(networks)
 
 # %% [markdown]
-# `v2` is the version of the second paper (He et al., 2016), which lesson 05 builds; its usual unit is the bottleneck of
-# three convolutions (lesson 04), so its depths are 9n+2. Two nets of the table are called "ResNet-110 v2". One has
-# 6.37% to its name, the other nothing.
+# `v2` is the version of the second paper (He et al., 2016), which lesson 05 builds; its usual unit is the
+# bottleneck of three convolutions (lesson 04), so its depths are 9n+2. Two nets of the table are called "ResNet-110
+# v2". One has 6.37% to its name, the other nothing.
 #
-# **Predict.** How long does the paper's training, 64,000 updates of 128 images, take for ResNet-20 on the machine in
-# front of you: minutes, hours or days?
+# **Predict.** How long does the paper's training, 64,000 updates of 128 images, take for ResNet-20 on the machine
+# in front of you: minutes, hours or days?
 #
-# Now choose: version, unit, and units a stage. All controls work with the arrow keys. The button trains the chosen net
-# for a few updates on random images, and says how long it would take by two recipes: that of this lesson (`minute` in
-# fast mode), and the paper's, `he2015`. (Without a running kernel nothing moves; the table above and the figure in
-# section 1 show the same.)
+# Now choose: version, unit, and units a stage. All controls work with the arrow keys. The button trains the chosen
+# net for a few updates on random images, and says how long it would take by two recipes: that of this lesson
+# (`minute` in fast mode), and the paper's, `he2015`. (Without a running kernel nothing moves; the table above and
+# the figure in section 1 show the same.)
 
 # %%
 from resnet_lessons import recipes
@@ -258,15 +259,14 @@ assert timing[1] > 0
 widgets.time_table([recipe, recipes.get("he2015")], timing, batch_size=64)
 
 # %% [markdown]
-# In the stored run, on two cores, it is a matter of hours. The estimate counts neither
-# validation nor test. If the first line of the table says more than you want to wait, choose a smaller n and run the
-# cell again.
+# In the stored run, on two cores, it is a matter of hours. The estimate counts neither validation nor test. If the
+# first line of the table says more than you want to wait, choose a smaller n and run the cell again.
 #
 # ## 3 The recipe, piece by piece
 #
-# The paper's recipe fills one paragraph. The package has it as plain data, `recipes.get("he2015")`, and each piece of
-# it is a field that can be changed. The last column says where a well-known script, Keras's `cifar10_resnet.py`, has
-# the same switch.
+# The paper's recipe fills one paragraph. The package has it as plain data, `recipes.get("he2015")`, and each piece
+# of it is a field that can be changed. The last column says where a well-known script, Keras's `cifar10_resnet.py`,
+# has the same switch.
 #
 # | piece | the paper | switched off here by | in the Keras example |
 # |---|---|---|---|
@@ -292,8 +292,8 @@ assert dataset.x_test.shape == (10_000, 32, 32, 3)
 #
 # While you develop, you look at results and decide: another rate, another depth, another epoch's weights. Whatever
 # you look at when you decide is part of the training. So a part of the training set is held back for looking, the
-# *validation* images, and the test set stays closed until there is nothing left to decide. `batches.split` holds back
-# as many images of each class as of any other.
+# *validation* images, and the test set stays closed until there is nothing left to decide. `batches.split` holds
+# back as many images of each class as of any other.
 
 # %%
 from resnet_lessons import batches
@@ -304,9 +304,9 @@ print("validation images of each class:", np.bincount(dataset.y_train[validation
 print("on both sides:", len(np.intersect1d(train_part, validation_part)))
 
 # %% [markdown]
-# What happens if the test set chooses? The Keras example tests after each of its 200 epochs and keeps the weights of
-# the best. Suppose someone reports that best. And suppose the true error of the net is 8.75% in every epoch, so that
-# there is nothing to choose. A reading on 10,000 images still varies.
+# What happens if the test set chooses? The Keras example tests after each of its 200 epochs and keeps the weights
+# of the best. Suppose someone reports that best. And suppose the true error of the net is 8.75% in every epoch, so
+# that there is nothing to choose. A reading on 10,000 images still varies.
 #
 # **Predict.** What is the best of 200 such readings, on average, in percent?
 
@@ -317,9 +317,9 @@ print(f"one reading: {wrong.mean() / 100:.2f}%, best of 200: {wrong.min(axis=1).
 
 # %% [markdown]
 # Nearly 0.8 points for nothing: more than lies between ResNet-32 and ResNet-56 in the paper's Table 6 (0.54). In
-# this simulation the readings are independent. In a real training the epochs are tested on the same images, and late
-# ones have similar weights, so the gain by choosing is smaller; but it is never a loss, and it cannot be told from
-# progress. Here, nothing is chosen: the weights after the last update are the ones that are tested, and once.
+# this simulation the readings are independent. In a real training the epochs are tested on the same images, and
+# late ones have similar weights, so the gain by choosing is smaller; but it is never a loss, and it cannot be told
+# from progress. Here, nothing is chosen: the weights after the last update are the ones that are tested, and once.
 #
 # **Exercise 3** (10 minutes). A repair. Here is a split with three faults:
 #
@@ -365,8 +365,8 @@ checks.honest_split(honest_split)
 #
 # ### The mean
 #
-# From every image the paper subtracts the *per-pixel mean*: the mean image of the training set. It must come from the
-# images that are trained on and no others, or validation images leak into training.
+# From every image the paper subtracts the *per-pixel mean*: the mean image of the training set. It must come from
+# the images that are trained on and no others, or validation images leak into training.
 
 # %%
 training_part, held_back = batches.train_and_validation(dataset, recipe)
@@ -384,8 +384,8 @@ plots.show(fig, "Four training images, the mean image, and the four less the mea
 #
 # What does that do for the net? Its first layer is a convolution, and batch norm follows it.
 #
-# **Predict.** Subtract one colour, the same for every pixel, and no mean image; and leave the padding out. By how much
-# does that change what comes out of the first batch norm: not at all, by a few percent, or by more?
+# **Predict.** Subtract one colour, the same for every pixel, and no mean image; and leave the padding out. By how
+# much does that change what comes out of the first batch norm: not at all, by a few percent, or by more?
 
 # %%
 conv = layers.Conv2D(16, 3, use_bias=False)  # without padding, for now
@@ -403,9 +403,10 @@ change = np.abs(first_layer(images - colour) - first_layer(images)).max()
 print(f"largest change: {change:.2f}, where the spread is {first_layer(images).std():.2f}")
 
 # %% [markdown]
-# Not at all. The convolution is linear: a constant added to its input adds a constant to each channel of its output,
-# and batch norm subtracts each channel's mean. What can matter is how the mean image *differs* from one colour, and
-# the border of the image, where the padding's zeros are black, or after the subtraction the mean colour.
+# Not at all. The convolution is linear: a constant added to its input adds a constant to each channel of its
+# output, and batch norm subtracts each channel's mean. What can matter is how the mean image *differs* from one
+# colour, and the border of the image, where the padding's zeros are black, or after the subtraction the mean
+# colour.
 
 # %% tags=["nbval-ignore-output"]
 variation = mean.std(axis=(0, 1)).mean()  # of the mean image over its pixels
@@ -417,8 +418,8 @@ assert variation < spread
 
 # %% [markdown]
 # So before training, the border not counted, what batch norm puts out changes by a small part of its spread. The
-# habit is older than batch norm: Krizhevsky et al. (2012, Sec. 2) subtract the mean image too. Section 5 trains with
-# and without.
+# habit is older than batch norm: Krizhevsky et al. (2012, Sec. 2) subtract the mean image too. Section 5 trains
+# with and without.
 #
 # ### Augmentation
 #
@@ -437,11 +438,11 @@ plots.images(ax, np.concatenate(rows), labels)
 plots.show(fig, "One training image and nine random versions of it, for two ways of augmentation.", dataset.title)
 
 # %% [markdown]
-# **Figure.** No two of the nine versions of an image are alike. The paper's way (above) leaves black bars of padding,
-# the Keras example's (below) smears the border.
+# **Figure.** No two of the nine versions of an image are alike. The paper's way (above) leaves black bars of
+# padding, the Keras example's (below) smears the border.
 #
-# **Predict.** How many versions of an image are there by the paper's way? And how often does the net see an image in
-# 64,000 updates of 128, if there are 45,000? Two numbers.
+# **Predict.** How many versions of an image are there by the paper's way? And how often does the net see an image
+# in 64,000 updates of 128, if there are 45,000? Two numbers.
 
 # %%
 he2015 = recipes.get("he2015")
@@ -454,8 +455,8 @@ print(f"different versions seen, on average: {versions * (1 - (1 - 1 / versions)
 # A window begins at one of 9 x 9 places, and is mirrored or not. In the whole training the net sees an image 182
 # times, and a given version of it about once; without augmentation, it sees the same picture 182 times.
 #
-# Keras has a layer for this. **Predict.** Nine copies of an image go through it as one batch. How many different crops
-# come out?
+# Keras has a layer for this. **Predict.** Nine copies of an image go through it as one batch. How many different
+# crops come out?
 
 # %%
 cropped = np.array(keras.layers.RandomCrop(24, 24)(nine.astype("float32"), training=True))
@@ -467,9 +468,9 @@ print("nine copies of an image, different crops:", len(np.unique(cropped, axis=0
 #
 # ### The schedule
 #
-# The rate is 0.1 for 32,000 updates, 0.01 until 48,000, and 0.001 until 64,000. For 110 layers the authors found 0.1
-# slightly too large to start with, so they *warm* the net *up*: 0.01 until the training error is below 80%, about 400
-# updates. The package does so for 400 updates, from 110 layers up.
+# The rate is 0.1 for 32,000 updates, 0.01 until 48,000, and 0.001 until 64,000. For 110 layers the authors found
+# 0.1 slightly too large to start with, so they *warm* the net *up*: 0.01 until the training error is below 80%,
+# about 400 updates. The package does so for 400 updates, from 110 layers up.
 
 # %%
 import dataclasses
@@ -481,8 +482,8 @@ alt = "Learning rate against updates: 0.1, 0.01, 0.001 in steps; for deep nets a
 plots.show(fig, alt)
 
 # %% [markdown]
-# **Figure.** The learning rate of the paper's recipe falls twice, to a tenth each time; very deep nets differ in their
-# first 400 updates only (left edge).
+# **Figure.** The learning rate of the paper's recipe falls twice, to a tenth each time; very deep nets differ in
+# their first 400 updates only (left edge).
 #
 # **Exercise 4** (5 minutes). Write the schedule as a function. Updates are counted from 0.
 
@@ -514,12 +515,12 @@ checks.learning_rate(learning_rate)
 #
 # ### Decay
 #
-# *Weight decay* adds $10^{-4} w$ to the gradient of each weight w of a convolution or of the classifier, so it pulls
-# them towards zero. (In the package batch norm and biases have none.) One reads that this keeps the function simple.
-# But every convolution here is followed by batch norm.
+# *Weight decay* adds $10^{-4} w$ to the gradient of each weight w of a convolution or of the classifier, so it
+# pulls them towards zero. (In the package batch norm and biases have none.) One reads that this keeps the function
+# simple. But every convolution here is followed by batch norm.
 #
-# **Predict.** Double the weights of *all* convolutions of a ResNet-20. What happens to its outputs in training mode,
-# and to the norms of its gradients: do they grow, shrink or stay, and by what factor?
+# **Predict.** Double the weights of *all* convolutions of a ResNet-20. What happens to its outputs in training
+# mode, and to the norms of its gradients: do they grow, shrink or stay, and by what factor?
 
 # %%
 from resnet_lessons import diagnostics
@@ -535,15 +536,15 @@ print(f"largest change of an output: {change / np.abs(outputs).max():.2f} of the
 print(f"gradient norms, after over before: {(doubled / gradients).min():.2f} to {(doubled / gradients).max():.2f}")
 
 # %% [markdown]
-# The outputs stay, and the gradients halve. The length of these kernels means nothing to the function, so decay cannot
-# make the function simpler by making them shorter. What it changes is the *step*: a kernel of half the length gets a
-# gradient twice as long, so one update turns it four times as far, relative to its length. Decay keeps the kernels
-# short, and so the steps large: that is the argument of van Laarhoven (2017, *quoted*), and we do not measure it. A
-# training of a minute could not show it. At a rate of 0.1 decay takes $0.1 \cdot 10^{-4} = 10^{-5}$ of a weight in an
-# update, and ten times that with a momentum of 0.9, which adds up ten updates.
+# The outputs stay, and the gradients halve. The length of these kernels means nothing to the function, so decay
+# cannot make the function simpler by making them shorter. What it changes is the *step*: a kernel of half the
+# length gets a gradient twice as long, so one update turns it four times as far, relative to its length. Decay
+# keeps the kernels short, and so the steps large: that is the argument of van Laarhoven (2017, *quoted*), and we do
+# not measure it. A training of a minute could not show it. At a rate of 0.1 decay takes $0.1 \cdot 10^{-4} =
+# 10^{-5}$ of a weight in an update, and ten times that with a momentum of 0.9, which adds up ten updates.
 #
-# Mind the factor two when you compare recipes. `keras.regularizers.L2(1e-4)` adds $10^{-4} w^2$ to the loss, and the
-# gradient of that is $2 \cdot 10^{-4} w$. So the $10^{-4}$ of the Keras example is twice the paper's.
+# Mind the factor two when you compare recipes. `keras.regularizers.L2(1e-4)` adds $10^{-4} w^2$ to the loss, and
+# the gradient of that is $2 \cdot 10^{-4} w$. So the $10^{-4}$ of the Keras example is twice the paper's.
 
 # %%
 penalty = keras.regularizers.L2(1e-4)
@@ -554,12 +555,12 @@ print(f"slope of the penalty over the weight: {slope / weight:.1e}; the paper's 
 # %% [markdown]
 # ### The order of the layers
 #
-# The Keras example has a switch `conv_first`: convolution, batch norm, activation, or the three the other way round,
-# batch norm, activation, convolution. In a plain stack of layers it would only shift where one group ends. In a
-# residual unit it moves the addition: what comes last in the unit stands before it, or after it.
+# The Keras example has a switch `conv_first`: convolution, batch norm, activation, or the three the other way
+# round, batch norm, activation, convolution. In a plain stack of layers it would only shift where one group ends.
+# In a residual unit it moves the addition: what comes last in the unit stands before it, or after it.
 #
-# **Predict.** Where do the batch norms of a unit stand in the other order, and how many channels does each have? What
-# does that do to the parameters of the net? (The package calls the orders `"original"` and `"full-pre"`.)
+# **Predict.** Where do the batch norms of a unit stand in the other order, and how many channels does each have?
+# What does that do to the parameters of the net? (The package calls the orders `"original"` and `"full-pre"`.)
 
 # %%
 turned = dataclasses.replace(resnet_20, order="full-pre")
@@ -581,14 +582,14 @@ axes[1].set_title('order="full-pre"')
 plots.show(fig, "Two residual units: left a ReLU follows the addition; right nothing does, and batch norm comes first.")
 
 # %% [markdown]
-# **Figure.** In the first paper's unit (left) a ReLU follows the addition; in the other order (right) nothing stands
-# on the way from one addition to the next.
+# **Figure.** In the first paper's unit (left) a ReLU follows the addition; in the other order (right) nothing
+# stands on the way from one addition to the next.
 #
 # The parameters are the same, to the last one. The very first unit has one norm less (16 channels), since the first
 # convolution of the net keeps its own; where stages 2 and 3 begin, the unit's first norm has 16 and 32 channels
-# instead of 32 and 64; and one of 64 channels comes at the end. That is -16 - 16 - 32 + 64 = 0. The right one is the
-# unit of the second paper, *full pre-activation*. A net of basic units in this order *is* the package's `v2` with
-# basic units:
+# instead of 32 and 64; and one of 64 channels comes at the end. That is -16 - 16 - 32 + 64 = 0. The right one is
+# the unit of the second paper, *full pre-activation*. A net of basic units in this order *is* the package's `v2`
+# with basic units:
 
 # %%
 other = models.resnet_v2(20, block="basic")
@@ -615,13 +616,14 @@ for number, entry in enumerate(recipes.KERAS_EXAMPLE_MENDED, start=1):
 #
 # `training.train` takes a network, a recipe and a data set. It sets the seed, builds, trains, validates after each
 # epoch and reads the test set once, after the last update. Given a folder, it keeps the run there: `run.json` says
-# what is run, with which versions and on which machine; `log.jsonl` gets a line an epoch; `checkpoint.npz` holds all
-# that is needed to go on.
+# what is run, with which versions and on which machine; `log.jsonl` gets a line an epoch; `checkpoint.npz` holds
+# all that is needed to go on.
 #
-# All of it means: weights, moving statistics, the optimizer's momentum, and the place in the shuffled images. A resume
-# that forgets one of them trains another network from there on, without telling you. We test it with the smallest net
-# and 20 updates. One run goes through. The other is stopped in the middle, and resumed from its folder. (Both read the
-# test set at their end. We do not look at what they found there.)
+# All of it means: weights, moving statistics, the optimizer's momentum, and the place in the shuffled images. A
+# resume that forgets one of them goes on with another training or wrong statistics, without telling you (lesson 09
+# measures both). We test it with the smallest net and 20 updates. One run goes through. The other is stopped in the
+# middle, and resumed from its folder. (Both read the test set at their end. We do not look at what they found
+# there.)
 #
 # **Predict.** Do both end with the same weights: to the last bit, nearly, or not?
 
@@ -670,8 +672,8 @@ for field in (
 assert (recipe.augment, recipe.weight_decay) == (he2015.augment, he2015.weight_decay)
 
 # %% [markdown]
-# Each line of the log is an epoch, here not a pass over the images but as many updates as the recipe puts between two
-# lines.
+# Each line of the log is an epoch, here not a pass over the images but as many updates as the recipe puts between
+# two lines.
 #
 # **Predict.** Which test error will it have, in percent? The paper's ResNet-20 ends at 8.75%, after 64,000 updates;
 # guessing among ten classes is at 90%.
@@ -695,8 +697,8 @@ plots.show(fig, "Training error against updates, with marks for the validation e
 # level of guessing and are still falling at the end in the stored run.
 #
 # (`mixed_bfloat16` is 16-bit arithmetic, lesson 00.) The time that was expected leaves out validation and test. The
-# two errors are not measured alike: the training error is that of augmented images, batch by batch, while the net is
-# in training mode; the validation error is that of images as they are, with batch norm's moving statistics.
+# two errors are not measured alike: the training error is that of augmented images, batch by batch, while the net
+# is in training mode; the validation error is that of images as they are, with batch norm's moving statistics.
 #
 # The same call again does not train: it finds the finished run and reads it. And the folder refuses another run.
 
@@ -736,15 +738,15 @@ print(f"test error {100 * error:.1f}%, standard error {100 * standard_error:.1f}
 assert 0 <= error <= 1
 
 # %% [markdown]
-# This is how a number is reported: the network, the length of the training, the seed, the data, the test error and its
-# uncertainty. In the stored run it is 79%, after a two-thousandth of the paper's training (56 updates of 64 images
-# against 64,000 of 128).
+# This is how a number is reported: the network, the length of the training, the seed, the data, the test error and
+# its uncertainty. In the stored run it is 79%, after a two-thousandth of the paper's training (56 updates of 64
+# images against 64,000 of 128).
 #
 # ## 5 Take a piece away
 #
 # What is each piece worth? Take one away, leave the rest, train again: an **ablation**. To see an effect within
-# seconds we make the problem smaller: ResNet-8, and so few images that the net passes over them 24 times. Rate 0.1 and
-# two drops, as in the paper.
+# seconds we make the problem smaller: ResNet-8, and so few images that the net passes over them 24 times. Rate 0.1
+# and two drops, as in the paper.
 
 # %%
 few = np.random.default_rng(0).choice(training_part.indices, 8 * recipe.steps, replace=False)
@@ -801,8 +803,8 @@ assert all(len(run.step_loss) == whole.steps for run in ablations.values())
 
 # %% [markdown]
 # In the stored run the two differ by 1.0 points in training error and by 1.8 in validation error. The latter counts
-# 1,000 images, so its standard error is 1.5 points, and that of a difference of two is about 1.5 times the root of 2,
-# or 2.1. Less than twice that, 4 points, we do not call a difference.
+# 1,000 images, so its standard error is 1.5 points, and that of a difference of two is about 1.5 times the root of
+# 2, or 2.1. Less than twice that, 4 points, we do not call a difference.
 #
 # **Predict.** Without augmentation, is the training error higher or lower? And the validation error? By how much?
 
@@ -821,19 +823,19 @@ plots.show(
 )
 
 # %% [markdown]
-# **Figure.** Without augmentation (dashed) the training error falls well below the validation error (squares), which
-# is below that of the whole recipe (dots) on the way and near it at the end.
+# **Figure.** Without augmentation (dashed) the training error falls well below the validation error (squares),
+# which is below that of the whole recipe (dots) on the way and near it at the end.
 #
 # In the stored run the training error ends at 22% without augmentation and at 53% with it. The validation error is
-# 62% against 65 and 67%: no higher, and lower by too little to call it so. So in 24 passes augmentation has not made
-# the net better. It has kept the problem hard: with it there is more left to learn from the same images. Whether that
-# pays depends on how long you train, and this experiment is too short to say. Over a full training it does: a
-# ResNet-110 has 13.63% test error on CIFAR-10 without augmentation and 6.41% with it (*quoted*: Huang et al., 2017,
-# Table 2).
+# 62% against 65 and 67%: no higher, and lower by too little to call it so. So in 24 passes augmentation has not
+# made the net better. It has kept the problem hard: with it there is more left to learn from the same images.
+# Whether that pays depends on how long you train, and this experiment is too short to say. Over a full training it
+# does: a ResNet-110 has 13.63% test error on CIFAR-10 without augmentation and 6.41% with it (*quoted*: Huang et
+# al., 2017, Table 2).
 #
 # A detail: around the first drop of the rate, at update 168, both training errors of the stored run *rise* for some
-# twenty updates before they fall. They have risen elsewhere too, so this run does not show the cause. One candidate is
-# the momentum. Keras's carries a velocity that already contains the rate:
+# twenty updates before they fall. They have risen elsewhere too, so this run does not show the cause. One candidate
+# is the momentum. Keras's carries a velocity that already contains the rate:
 #
 # $$ v \leftarrow 0.9 \, v - \mathrm{rate} \cdot g , \qquad w \leftarrow w + v . $$
 #
@@ -843,8 +845,8 @@ plots.show(
 #
 # ### Two more pieces
 #
-# Choose pieces for the next cell. The stored run has the mean and the order: "without conv first", batch norm and ReLU
-# come first.
+# Choose pieces for the next cell. The stored run has the mean and the order: "without conv first", batch norm and
+# ReLU come first.
 #
 # **Predict.** Does the validation error change by more than 4 points? In which direction?
 
@@ -878,13 +880,13 @@ plots.show(fig, "Validation error against training error at the end: one mark a 
 #
 # ## 6 From here to the paper's figure
 #
-# The recipe of the paper makes 64,000 updates of 128 images. Section 2 has measured how long that would take here. In
-# a terminal, `resnet-lessons train v1 --depth 20 --recipe he2015` does it, and `resnet-lessons resume` continues it
-# where it stopped. The recipe "fast-accuracy" is meant to come as far in 14,080 updates.
+# The recipe of the paper makes 64,000 updates of 128 images. Section 2 has measured how long that would take here.
+# In a terminal, `resnet-lessons train v1 --depth 20 --recipe he2015` does it, and `resnet-lessons resume` continues
+# it where it stopped. The recipe "fast-accuracy" is meant to come as far in 14,080 updates.
 #
 # Long runs are recorded with the package, each with its data, its seed and its machine. These are by the recipe
-# "short": the paper's shape in 8,000 updates, the rate divided by 10 after 4,000 and after 6,000. Beside ResNet-20 and
-# ResNet-56 stand the plain nets of the same depth, the same convolutions without shortcuts.
+# "short": the paper's shape in 8,000 updates, the rate divided by 10 after 4,000 and after 6,000. Beside ResNet-20
+# and ResNet-56 stand the plain nets of the same depth, the same convolutions without shortcuts.
 #
 # **Predict.** Which of the four has the lowest *training* error at the end, and do the two pairs agree on whether
 # depth helps?
@@ -898,18 +900,19 @@ alt = "Recorded training error against updates: a line a net, plain and with sho
 plots.show(fig, alt, next((group.data_title for group in recorded), None))
 
 # %% [markdown]
-# **Figure.** Recorded training error of the nets that ship, plain and with shortcuts; of four possible lines those are
-# drawn that have been recorded. The legend says how many seeds a line is the mean of; the band spans them.
+# **Figure.** Recorded training error of the nets that ship, plain and with shortcuts; of four possible lines those
+# are drawn that have been recorded. The legend says how many seeds a line is the mean of; the band spans them.
 
 # %%
 columns = ["network", "train", "recorded", "paper", "recipe", "data"]
 results.table(recorded, columns=columns, recorded_only=True, tablefmt="html")
 
 # %% [markdown]
-# In brackets: the number of seeds; of several, mean ± standard deviation. A row that is missing has not been recorded
-# yet, and then its part of the prediction stays open. The recorded columns can be compared with each other, row by row.
-# The column of the paper (*quoted*) stands for another problem: the original images, and eight times the updates. On
-# re-encoded images, which have lost detail, the same net has a higher error, so no row reaches or misses the paper's.
+# In brackets: the number of seeds; of several, mean ± standard deviation. A row that is missing has not been
+# recorded yet, and then its part of the prediction stays open. The recorded columns can be compared with each
+# other, row by row. The column of the paper (*quoted*) stands for another problem: the original images, and eight
+# times the updates. On re-encoded images, which have lost detail, the same net has a higher error, so no row
+# reaches or misses the paper's.
 #
 # To fill the column that is missing here, `resnet-lessons reproduce v1-20-short-seed0` repeats such a run on the
 # CIFAR-10 that you have. What the paper prints for these nets is in the table of section 2: 8.75% at 20 layers,
@@ -920,15 +923,15 @@ results.table(recorded, columns=columns, recorded_only=True, tablefmt="html")
 #
 # - *10 minutes.* Run section 5 with `"schedule"`. Draw both with `plots.error_curves`. Does the training error rise
 #   after update 168 without the drop too? What does the drop do to the validation error?
-# - *10 minutes.* Train `train_without("mean")` and `train_without("nothing")` with three more seeds each. Can you tell
-#   the two apart now?
-# - *15 minutes.* Choose another network in section 2 and run sections 4 and 5 with it, `tiny = picker.spec`. How close
-#   did the expected time come?
+# - *10 minutes.* Train `train_without("mean")` and `train_without("nothing")` with three more seeds each. Can you
+#   tell the two apart now?
+# - *15 minutes.* Choose another network in section 2 and run sections 4 and 5 with it, `tiny = picker.spec`. How
+#   close did the expected time come?
 # - *30 minutes.* The exercise below.
 #
 # **Exercise 5** (30 minutes). Write the paper's augmentation for a whole batch: pad by four pixels of zeros on each
-# side, cut out a window of 32x32 at random, mirror half of them left to right. Every image gets a window of its own.
-# Draw all random numbers from `rng`, leave the images you are given as they are, and return uint8.
+# side, cut out a window of 32x32 at random, mirror half of them left to right. Every image gets a window of its
+# own. Draw all random numbers from `rng`, leave the images you are given as they are, and return uint8.
 
 
 # %%
@@ -942,9 +945,9 @@ checks.pad_crop_flip(pad_crop_flip)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# `np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))` gives (B, 40, 40, C). At how many places can a window of 32 begin
-# in 40 pixels? `rng.integers(0, k)` draws from 0 to k-1. Begin with a loop over the images; `window[:, ::-1]` is
-# mirrored.
+# `np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))` gives (B, 40, 40, C). At how many places can a window of 32
+# begin in 40 pixels? `rng.integers(0, k)` draws from 0 to k-1. Begin with a loop over the images; `window[:, ::-1]`
+# is mirrored.
 #
 # </details>
 # <details><summary>Solution</summary>
@@ -964,24 +967,25 @@ checks.pad_crop_flip(pad_crop_flip)
 #
 # ## 8 Summary
 #
-# - The CIFAR-10 ResNets are 6n+2 layers in three stages, on maps of 32, 16 and 8 pixels with 16, 32 and 64 channels.
-#   Each stage makes about the same number of multiply-adds, and the last has three quarters of the weights (computed).
+# - The CIFAR-10 ResNets are 6n+2 layers in three stages, on maps of 32, 16 and 8 pixels with 16, 32 and 64
+#   channels. Each stage makes about the same number of multiply-adds, and the last has three quarters of the
+#   weights (computed).
 # - All six parameter counts round to the paper's, 0.27M to 19.4M (computed, quoted).
-# - The best of 200 readings on the test set flatters a net by nearly 0.8 points on average (computed, for independent
-#   readings).
-# - Batch norm undoes the subtraction of one colour, the border of the image aside. Without the mean, a short training
-#   came out the same, within the noise of two seeds (computed).
-# - Twice the weights before batch norm, the same outputs and half the gradient: the length of a kernel matters to the
-#   step, not to the function (computed). That decay acts through the step is an argument (quoted).
+# - The best of 200 readings on the test set flatters a net by nearly 0.8 points on average (computed, for
+#   independent readings).
+# - Batch norm undoes the subtraction of one colour, the border of the image aside. Without the mean, a short
+#   training came out the same, within the noise of two seeds (computed).
+# - Twice the weights before batch norm, the same outputs and half the gradient: the length of a kernel matters to
+#   the step, not to the function (computed). That decay acts through the step is an argument (quoted).
 # - Augmentation keeps the training error up. In 24 passes over few images it did not lower the validation error
 #   (computed); over a full training it halves the test error of a ResNet-110 (quoted).
 # - In another order of the same layers, v1 is v2: a count does not tell them apart (computed).
 # - A run that is stopped and resumed from its folder ends in the same weights (computed).
 #
 # **Sources.** K. He, X. Zhang, S. Ren, J. Sun, *Deep Residual Learning for Image Recognition*, arXiv 1512.03385,
-# 2015; *Identity Mappings in Deep Residual Networks*, arXiv 1603.05027, 2016. A. Krizhevsky, I. Sutskever, G. Hinton,
-# *ImageNet Classification with Deep Convolutional Neural Networks*, NIPS 2012. T. van Laarhoven, *L2 Regularization
-# versus Batch and Weight Normalization*, arXiv 1706.05350, 2017. G. Huang, Z. Liu, L. van der Maaten, K. Q.
-# Weinberger, *Densely Connected Convolutional Networks*, arXiv 1608.06993, 2017. P. Goyal and others, *Accurate, Large
-# Minibatch SGD: Training ImageNet in 1 Hour*, arXiv 1706.02677, 2017. The Keras example is
+# 2015; *Identity Mappings in Deep Residual Networks*, arXiv 1603.05027, 2016. A. Krizhevsky, I. Sutskever, G.
+# Hinton, *ImageNet Classification with Deep Convolutional Neural Networks*, NIPS 2012. T. van Laarhoven, *L2
+# Regularization versus Batch and Weight Normalization*, arXiv 1706.05350, 2017. G. Huang, Z. Liu, L. van der
+# Maaten, K. Q. Weinberger, *Densely Connected Convolutional Networks*, arXiv 1608.06993, 2017. P. Goyal and others,
+# *Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour*, arXiv 1706.02677, 2017. The Keras example is
 # `examples/cifar10_resnet.py` of Keras 2.
