@@ -141,14 +141,21 @@ def execute(notebook, name, folder):
         name: what to call the lesson in an error.
         folder: the working directory of the kernel.
 
+    Returns:
+        The most memory that the kernel has had resident, in bytes; None where the system has no /proc.
+
     Raises:
         BuildError: a cell fails, takes too long, kills the kernel or writes to stderr.
     """
-    at = "before its first cell"
+    at, peak = "before its first cell", None
 
     def remember(cell, cell_index):
         nonlocal at
         at = _where(cell_index, cell)
+
+    def measure(**_):
+        nonlocal peak
+        peak = _peak_memory(client.km.provisioner.pid)
 
     client = NotebookClient(
         notebook,
@@ -158,6 +165,7 @@ def execute(notebook, name, folder):
         record_timing=False,
         coalesce_streams=True,
         on_cell_start=remember,
+        on_cell_executed=measure,
         extra_arguments=["--Application.log_level=ERROR"],  # the kernel's own messages; the cells' come through
     )
     environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}  # figures go inline
@@ -169,6 +177,15 @@ def execute(notebook, name, folder):
         raise BuildError(f"{name}, {at}: {error}") from error
     notebook.metadata.update(nbformat.from_dict(METADATA))  # the kernel adds the version of Python
     _refuse_stderr(notebook, name)
+    return peak
+
+
+def _peak_memory(pid):
+    """Return VmHWM of a process in bytes; None where the system has no /proc."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return None
+    return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
 
 
 def _refuse_stderr(notebook, name):
@@ -221,15 +238,15 @@ def build(source):
         source: path of its source.
 
     Returns:
-        The path of the notebook written.
+        The path of the notebook, and the kernel's peak memory as ``execute`` gives it.
 
     Raises:
         BuildError: the lesson fails; the notebook stays as it was.
     """
     notebook = from_source(source)
-    execute(notebook, source.name, source.parent.parent)
+    peak = execute(notebook, source.name, source.parent.parent)
     write(with_stable_widget_ids(notebook), target(source))
-    return target(source)
+    return target(source), peak
 
 
 def main(arguments=None):
@@ -251,7 +268,9 @@ def _build_all(wanted):
     for source in sources(wanted=wanted):
         print(f"{source.name} runs", flush=True)
         start = time.monotonic()
-        print(f"{build(source).name} written after {time.monotonic() - start:.0f} s", flush=True)
+        path, peak = build(source)
+        memory = "" if peak is None else f", its kernel took {peak / 1e9:.2f} GB at most"
+        print(f"{path.name} written after {time.monotonic() - start:.0f} s{memory}", flush=True)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,8 @@ def small_lesson(builder, tmp_path_factory):
     source = tmp_path_factory.mktemp("notebooks") / "src" / "00_small.py"
     source.parent.mkdir()
     source.write_text(SMALL_LESSON)
-    return builder.build(source)
+    path, _ = builder.build(source)
+    return path
 
 
 @pytest.fixture

@@ -78,9 +78,16 @@ def test_a_rebuild_changes_only_what_varies(builder, small_lesson):
 
 def test_cells_run_in_the_folder_of_the_notebooks_on_this_interpreter(builder, lesson):
     code = "import os, sys\nprint(os.getcwd())\nprint(sys.executable)"
-    path = builder.build(lesson(f"# %%\n{code}\n"))
+    path, _ = builder.build(lesson(f"# %%\n{code}\n"))
     text = nbformat.read(path, as_version=4).cells[0].outputs[0].text
     assert text.splitlines() == [str(path.parent.resolve()), sys.executable]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_build_tells_how_much_memory_the_kernel_took(builder, lesson):
+    _, without = builder.build(lesson("# %%\nx = 1\n"))
+    _, with_block = builder.build(lesson("# %%\nx = b'1' * 300_000_000\ndel x\n"))
+    assert 2e8 < with_block - without < 5e8
 
 
 @pytest.mark.parametrize(
