@@ -1,8 +1,9 @@
 """Look inside a network: a model and arrays in, arrays out.
 
 He et al. 2015, Sec. 4.1, argue that plain nets with batch norm do not suffer from vanishing gradients; lesson 01 checks
-it with ``gradient_norms``. The rest is for trained nets, lesson 07: how large the responses are, what taking out or
-swapping units does, and through how many branches the gradient comes.
+it with ``gradient_norms``, which lessons 02, 03 and 05 use too. The rest is for trained nets. Lesson 07: how large the
+responses are, what taking out or swapping units does, and through how many branches the gradient comes. Lesson 08: the
+loss around the weights.
 """
 
 from .gradients import gradient_norms
