@@ -227,10 +227,10 @@ assert min(update for _, update in timings) > 0
 widgets.time_table([recipes.get(name) for name in recipes.NAMES], timings[1], batch_size=64)
 
 # %% [markdown]
-# The ratios differ from machine to machine. In the stored run a multiply-add costs more time in the bottlenecks
-# than in the basic units: they write more values for the same work (lesson 04). Batch norm, additions and the start
-# of each operation grow by their own rules too. That is why the page times a network instead of computing its time
-# from the multiply-adds. The table is what *Time it here* shows for ResNet-20.
+# The ratios differ from machine to machine, and with what else it has to do: run the cell again. What an update
+# takes besides convolutions (batch norm, additions, the start of each operation) grows by its own rules, and
+# bottlenecks write more values for the same work (lesson 04). That is why the page times a network instead of
+# computing its time from the multiply-adds. The table is what *Time it here* shows for ResNet-20.
 #
 # ## 3 What is reached for what is paid
 #
@@ -382,7 +382,7 @@ assert not stopped.finished
 assert len(stopped.epochs) == trainer.progress.step // 50
 
 # %% [markdown]
-# One more than 120 in the stored run: the button sets a flag, and the training looks at the flag after each update.
+# A few more than 120: the button sets a flag, and the training looks at the flag after each update.
 # The log has two lines, so the folder has the state after 100 updates. What came after is lost to the folder. It is
 # not lost to you: `trainer.run.model` is the net as it was when it stopped, and can be tested or saved.
 #
