@@ -95,7 +95,9 @@ data-folder:
 .PHONY: test
 test: data-folder lint  ## lint, run the tests, then every lesson against its stored outputs
 	@echo "== tests"
-	$(BIN)/python -m pytest $(PARALLEL) tests
+	@rm -f build/test/report.xml
+	$(BIN)/python -m pytest $(PARALLEL) --junit-xml build/test/report.xml tests
+	@[ "$${RESNET_LESSONS_BROWSER:-}" != required ] || $(BIN)/python tests/require_browser.py build/test/report.xml
 ifneq ($(RESNET_LESSONS_DATA),)
 	@echo "== all lessons, data from $$RESNET_LESSONS_DATA"
 	@cd "$$RESNET_LESSONS_DATA" && export RESNET_LESSONS_DATA="$$PWD" && cd "$(CURDIR)" && \

@@ -1,4 +1,4 @@
-"""Show lesson 10's explorer as a page of its own, in the browser, on this machine only.
+"""Show lesson 10's explorer as a page of its own, in the browser, to whoever uses this machine, and no other.
 
     python notebooks/app.py                          # opens a browser
     python notebooks/app.py --no-browser --port 8866  # further options are Voila's
@@ -20,8 +20,10 @@ ADDRESS = "127.0.0.1"
 SETTINGS = {
     "--Voila.ip": ADDRESS,
     "--Voila.tornado_settings": {
-        # A page that is closed asks for the end of its kernel, and Voila 0.5 forgets the token that this check wants. A
-        # page of another origin is refused all the same.
+        # A page that is closed asks for the end of its kernel, and Voila 0.5 forgets the token that this check wants.
+        # So nothing but the address guards the page: whoever has an account on this machine can open it, and choose,
+        # train and stop in a kernel of their own, with the runs of this folder. Voila takes no code from them. Its
+        # own token would keep them out, but the browser that Voila opens does not bring it along.
         "disable_check_xsrf": True,
         # Voila's page asks a server far away for icons that are not used here: the browser is told not to.
         "headers": {"Content-Security-Policy": "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws:"},

@@ -1,8 +1,8 @@
 """What differs between TensorFlow and JAX, and nothing else: the only module that imports either.
 
 It loads Keras's backend without its start-up messages, and offers a batch normalization that uses TensorFlow's fused
-kernel, gradients, determinism and a look at the devices. Lesson 01 uses ``gradients``, lesson 05 ``pull_back``;
-``blocks`` builds every batch normalization from here.
+kernel, gradients, determinism and a look at the devices. Lessons 01, 05 and 07 to 09 use it; ``blocks`` builds every
+batch normalization from here.
 """
 
 import contextlib

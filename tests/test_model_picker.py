@@ -1,7 +1,6 @@
 """The model picker and its twins: what it shows is counted and quoted for the network chosen, and for no other."""
 
 import re
-import struct
 
 from resnet_lessons import accounting, models, plots, recipes, results, widgets
 from resnet_lessons.specs import Spec
@@ -10,19 +9,9 @@ from resnet_lessons.widgets import model_picker
 import html_tables
 import ipywidgets
 import pytest
+from widget_parts import assert_named, control, controls, drawings, picture, text
 
 PAPERS = [Spec("v1", depth) for depth in (20, 32, 44, 56, 110, 1202)]
-
-
-def control(picker, label):
-    """Return the control with a label."""
-    [found] = [child for child in picker.children if getattr(child, "description", None) == label]
-    return found
-
-
-def text(picker):
-    """Return all that the picker says."""
-    return " ".join(child.value for child in picker.children if isinstance(child, ipywidgets.HTML))
 
 
 # The table
@@ -129,7 +118,7 @@ def test_a_real_measurement():
 
 
 def test_without_recipes_there_is_no_button():
-    assert not any(isinstance(child, ipywidgets.Button) for child in widgets.ModelPicker().children)
+    assert not any(isinstance(child, ipywidgets.Button) for child in controls(widgets.ModelPicker()))
 
 
 # The choice
@@ -162,7 +151,7 @@ def test_each_control_changes_the_network_and_observers_hear_of_it():
 
 
 def test_the_shortcut_is_offered_when_asked_for():
-    assert not any(getattr(child, "description", None) == "shortcut" for child in widgets.ModelPicker().children)
+    assert not any(child.description == "shortcut" for child in controls(widgets.ModelPicker()))
     picker = widgets.ModelPicker(Spec("v1", 20, shortcut="C"), shortcuts=True)
     assert picker.spec == Spec("v1", 20, shortcut="C")
     assert control(picker, "shortcut").tooltip
@@ -186,24 +175,21 @@ def test_another_version_or_unit_has_its_usual_shortcut_and_is_heard_of_once():
     assert heard == wanted
 
 
-def test_the_drawing_is_a_png_that_follows():
+def test_the_drawing_is_a_png_that_follows_and_says_what_it_shows():
     picker = widgets.ModelPicker()
-    [drawing] = [child for child in picker.children if isinstance(child, ipywidgets.Image)]
+    [drawing] = drawings(picker)
     first = drawing.value
-    assert struct.unpack(">II", first[16:24]) == (1632, 422)  # 8.5 x 2.2 inches at 192 a inch
+    assert picture(first) == ("Diagram of v1-20, which the text below describes.", 1632, 422)  # 8.5 x 2.2 in, 192 an in
     control(picker, "units n").value = 4
-    assert drawing.value != first
+    assert picture(drawing.value)[0].startswith("Diagram of v1-26,")
+    assert picker.children[picker.children.index(drawing) + 1].value == plots.network_in_words(picker.spec)
 
 
 def test_every_control_has_a_label_and_can_be_reached_by_keyboard():
     picker = widgets.ModelPicker(recipes=[recipes.get("minute")])
-    controls = [
-        child for child in picker.children if hasattr(child, "description") and not isinstance(child, ipywidgets.HTML)
-    ]
-    assert [child.description for child in controls] == ["version", "unit", "units n", "Time it here"]
-    assert not any(child.disabled for child in controls)
-    assert all(child.tabbable is not False for child in controls)
-    assert control(picker, "units n").readout
+    assert [child.description for child in controls(picker)] == ["version", "unit", "units n", "", "Time it here"]
+    assert not any(child.disabled for child in controls(picker))
+    assert_named(picker)
 
 
 @pytest.mark.parametrize(("most", "given"), [(18, 18), (200, 200)])

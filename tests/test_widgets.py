@@ -6,13 +6,15 @@ from resnet_lessons.specs import Spec
 import html_tables
 import ipywidgets
 import pytest
+from widget_parts import assert_named, control
 
 NS = range(1, 19)
 
 
 def parts(picker):
     """Return the one slider and the one table of a picker."""
-    slider, table = picker.children
+    row, table = picker.children
+    _, slider = row.children
     assert isinstance(slider, ipywidgets.IntSlider)
     assert isinstance(table, ipywidgets.HTML)
     return slider, table
@@ -64,14 +66,12 @@ def test_out_of_range_is_the_nearest_in_range(asked, given):
     assert html_tables.rows(table.value)[1:] == [row_of(given)]
 
 
-def test_the_slider_has_a_label_a_range_and_steps_of_one():
-    slider, _ = parts(widgets.plain_net_picker())
-    assert (slider.min, slider.max, slider.step, slider.value) == (1, 18, 1, 9)
-    assert slider.description == "pairs n"
-    assert slider.tooltip
-    assert not slider.disabled  # the arrow keys move it, and its number can be typed in
-    assert slider.readout
-    assert slider.layout.visibility is None
+def test_the_slider_has_an_input_with_a_label_a_range_and_steps_of_one():
+    picker = widgets.plain_net_picker()
+    field, (slider, _) = control(picker, "pairs n"), parts(picker)
+    assert (field.min, field.max, field.step, field.value) == (1, 18, 1, 9)
+    assert (slider.step, slider.disabled, field.disabled) == (1, False, False)
+    assert_named(picker)
 
 
 def test_two_pickers_are_two():

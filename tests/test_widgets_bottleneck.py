@@ -6,15 +6,16 @@ import html_tables
 import ipywidgets
 import keras
 import pytest
+from widget_parts import assert_named
 
 HEADER = ["branch", "weights", "multiply-adds", "values put out", "multiply-adds a value"]
 
 
 def parts(calculator):
-    *sliders, table = calculator.children
-    assert [type(part) for part in sliders] == [ipywidgets.SelectionSlider] * 3
+    *choices, table = calculator.children
+    assert [type(part) for part in choices] == [ipywidgets.Dropdown] * 3
     assert isinstance(table, ipywidgets.HTML)
-    return sliders, table
+    return choices, table
 
 
 def counted(block, width, channels, side):
@@ -52,11 +53,11 @@ def test_the_table_as_plain_text():
     assert rows == html_tables.rows(widgets.bottleneck_table())[1:]
 
 
-def test_moving_any_slider_changes_the_table():
-    sliders, table = parts(widgets.bottleneck_calculator())
+def test_moving_any_choice_changes_the_table():
+    choices, table = parts(widgets.bottleneck_calculator())
     seen = {table.value}
-    for slider, value in zip(sliders, (512, 128, 28), strict=True):
-        slider.value = value
+    for choice, value in zip(choices, (512, 128, 28), strict=True):
+        choice.value = value
         seen.add(table.value)
     assert len(seen) == 4
     assert table.value == widgets.bottleneck_table(512, 128, 28)
@@ -64,27 +65,28 @@ def test_moving_any_slider_changes_the_table():
 
 @pytest.mark.parametrize("values", [(256, 64, 56), (4, 4, 7), (2048, 2048, 112)])
 def test_the_calculator_and_its_twin_show_the_same(values):
-    sliders, table = parts(widgets.bottleneck_calculator(*values))
-    assert tuple(slider.value for slider in sliders) == values
+    choices, table = parts(widgets.bottleneck_calculator(*values))
+    assert tuple(choice.value for choice in choices) == values
     assert table.value == widgets.bottleneck_table(*values)
 
 
 def test_out_of_range_is_the_nearest_in_range():
-    sliders, table = parts(widgets.bottleneck_calculator(10**6, 0, 50))
-    assert [slider.value for slider in sliders] == [2048, 4, 56]
+    choices, table = parts(widgets.bottleneck_calculator(10**6, 0, 50))
+    assert [choice.value for choice in choices] == [2048, 4, 56]
     assert table.value == widgets.bottleneck_table(2048, 4, 56)
 
 
-def test_the_sliders_have_labels_and_steps_that_keys_can_take():
-    sliders, _ = parts(widgets.bottleneck_calculator())
-    assert [slider.description for slider in sliders] == ["outer width", "inner width", "map side"]
-    for slider in sliders:
-        assert slider.tooltip
-        assert not slider.disabled
-        assert slider.readout
-        before = slider.index
-        slider.index += 1  # what an arrow key does
-        assert slider.value == slider.options[before + 1]
+def test_the_choices_have_labels_and_steps_that_keys_can_take():
+    calculator = widgets.bottleneck_calculator()
+    choices, _ = parts(calculator)
+    assert [choice.description for choice in choices] == ["outer width", "inner width", "map side"]
+    assert_named(calculator)
+    for choice in choices:
+        assert choice.tooltip
+        assert not choice.disabled
+        before = choice.index
+        choice.index += 1  # what an arrow key does
+        assert choice.value == choice.options[before + 1]
 
 
 def test_two_calculators_are_two():

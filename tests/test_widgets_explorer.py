@@ -11,6 +11,7 @@ import html_tables
 import ipywidgets
 import numpy as np
 import pytest
+from widget_parts import assert_named, control, picture, text
 
 NAMES = ("minute", "he2015", "minute-smoke")
 
@@ -35,15 +36,6 @@ def recorded(tmp_path):
 @pytest.fixture
 def explorer(tmp_path, recorded):
     return widgets.Explorer(Images(), tmp_path / "runs", names=NAMES, recorded=recorded)
-
-
-def control(box, label):
-    [found] = [child for child in box.children if getattr(child, "description", None) == label]
-    return found
-
-
-def text(box):
-    return " ".join(child.value for child in box.children if isinstance(child, ipywidgets.HTML))
 
 
 # The recorded runs
@@ -81,21 +73,40 @@ def test_seeds_are_put_together(recorded):
 @pytest.mark.parametrize("spec", [Spec("v1", 26), Spec("plain", 20), Spec("v1", 20, shortcut="B")])
 def test_without_a_run_it_says_so(recorded, spec):
     assert widgets.recorded_table(spec, recorded) == f"No run of {spec.name} ships with the package."
-    assert widgets.recorded_png(spec, recorded) == b""
+    assert widgets.recorded_image(spec, recorded) == ""
 
 
 def test_the_curves_have_a_line_for_each_row(recorded, monkeypatch):
     drawn = []
     monkeypatch.setattr(recorded_runs.plots, "recorded_curves", lambda _, groups, **__: drawn.extend(groups))
-    assert widgets.recorded_png(Spec("v1", 20), recorded).startswith(b"\x89PNG")
+    alt, *_ = picture(widgets.recorded_image(Spec("v1", 20), recorded))
     assert sorted(label for label, _ in drawn) == ["short, cifar10", "short-1000, shapes10"]
+    log = [json.loads(line) for line in (recorded / "v1-20-short-seed0" / "log.jsonl").read_text().splitlines()]
+    first, last = (f"{100 * log[place]['train_error']:.1f}%" for place in (0, -1))
+    validation = f"{100 * log[-1]['val_error']:.1f}%"
+    said = f"training error {first} in the first epoch, {last} in the last, validation error in the end {validation}"
+    assert f"short, cifar10: {said}" in alt
+
+
+def test_more_runs_than_a_figure_tells_apart_are_said_to_be_left_out(recorded, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(recorded_runs.plots, "recorded_curves", lambda ax, groups, **__: drawn.append((ax, groups)))
+    for number in range(5):
+        other = recorded / f"another-{number}"
+        shutil.copytree(recorded / "v1-20-short-seed0", other)
+        run = json.loads((other / "run.json").read_text())
+        run["recipe"]["weight_decay"] = 0.2 + number
+        (other / "run.json").write_text(json.dumps(run))
+    widgets.recorded_image(Spec("v1", 20), recorded)
+    [(ax, groups)] = drawn
+    assert (len(groups), ax.get_title(loc="left")) == (6, "the first 6 of 7")
 
 
 def test_what_ships_can_be_shown():
     """With every record that is in the package by now."""
     for record in results.load():
         assert record.data["source"].partition(":")[0] in widgets.recorded_table(record.spec)
-        assert widgets.recorded_png(record.spec)
+        assert picture(widgets.recorded_image(record.spec))[0]
 
 
 # The page
@@ -106,7 +117,8 @@ def test_the_page_begins_as_asked(explorer):
     assert explorer.trainer.spec == explorer.picker.spec == Spec("v1", 20)
     assert explorer.trainer.recipe == explorer.schedule.recipe == recipes.get("minute")
     assert widgets.recorded_table(Spec("v1", 20), explorer._recorded) in text(explorer)
-    assert explorer._curves.layout.display != "none"
+    assert picture(explorer._curves.value)
+    assert "Quoted, for the original CIFAR-10: 8.75% (He et al. 2015, Table 6)." in text(explorer)
     headings = [child.value for child in explorer.children if isinstance(child, ipywidgets.HTML)]
     assert [value for value in headings if value.startswith("<h3>")] == [
         f"<h3>{title}</h3>" for title in ("Network", "Recipe", "Recorded runs", "Training")
@@ -117,7 +129,8 @@ def test_a_choice_reaches_every_part(explorer):
     control(explorer.picker, "units n").value = 4
     assert explorer.trainer.spec == Spec("v1", 26)
     assert "No run of v1-26 ships" in text(explorer)
-    assert explorer._curves.layout.display == "none"
+    assert explorer._curves.value == ""
+    assert "Quoted, for the original CIFAR-10: none for this network." in text(explorer)
     control(explorer.picker, "shortcut").value = "C"
     assert explorer.trainer.spec == Spec("v1", 26, shortcut="C")
     control(explorer.schedule, "recipe").value = "he2015"
@@ -138,6 +151,10 @@ def test_the_times_are_those_of_the_recipes_to_choose_from(explorer, monkeypatch
     explorer.picker.timer.click()
     table = html_tables.rows(text(explorer.picker))
     assert [row[0] for row in table[-3:]] == list(NAMES)
+
+
+def test_every_control_has_a_name(explorer):
+    assert_named(explorer)
 
 
 def test_two_pages_are_two(explorer, tmp_path):

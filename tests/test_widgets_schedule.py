@@ -1,14 +1,12 @@
 """The schedule viewer and its twin: what they show are the rates that training will have."""
 
-import struct
-
 from resnet_lessons import recipes, widgets
 from resnet_lessons.recipes import Recipe
 from resnet_lessons.widgets import schedule_viewer
 
 import html_tables
-import ipywidgets
 import pytest
+from widget_parts import assert_named, control, controls, drawings, picture, text
 
 NAMES = [*recipes.NAMES, *(f"{name}-smoke" for name in recipes.NAMES)]
 
@@ -62,15 +60,6 @@ def test_the_sentence_says_what_the_recipe_holds():
     assert "of 32 images, Adam, weight decay 0.0002 on convolutions, augmentation shift-flip" in adam
 
 
-def control(viewer, label):
-    [found] = [child for child in viewer.children if getattr(child, "description", None) == label]
-    return found
-
-
-def text(viewer):
-    return " ".join(child.value for child in viewer.children if isinstance(child, ipywidgets.HTML))
-
-
 def test_the_viewer_and_its_twin_show_the_same():
     viewer, heard = widgets.ScheduleViewer(), []
     viewer.observe(lambda change: heard.append(change["new"]), "recipe")
@@ -84,7 +73,7 @@ def test_the_viewer_and_its_twin_show_the_same():
 
 def test_the_slider_reads_the_rate_of_one_update():
     viewer = widgets.ScheduleViewer(recipe="he2015")
-    [drawing] = [child for child in viewer.children if isinstance(child, ipywidgets.Image)]
+    [drawing] = drawings(viewer)
     seen = [drawing.value]
     for percent, says in (
         (0, "Update 1 of 64,000: learning rate 0.1."),
@@ -95,7 +84,8 @@ def test_the_slider_reads_the_rate_of_one_update():
         assert says in text(viewer)
         seen.append(drawing.value)
     assert len(set(seen)) == 3
-    assert struct.unpack(">II", drawing.value[16:24]) == (1286, 422)
+    alt = "Learning rate of he2015 against updates; the table above holds its values."
+    assert picture(drawing.value) == (alt, 1286, 422)
 
 
 def test_a_deep_net_is_warmed_up():
@@ -110,9 +100,9 @@ def test_a_deep_net_is_warmed_up():
 
 def test_every_control_has_a_label_and_can_be_reached_by_keyboard():
     viewer = widgets.ScheduleViewer()
-    controls = [child for child in viewer.children if not isinstance(child, (ipywidgets.HTML, ipywidgets.Image))]
-    assert [child.description for child in controls] == ["recipe", "% made"]
-    assert not any(child.disabled or child.tabbable is False for child in controls)
+    assert [child.description for child in controls(viewer)] == ["recipe", "% made", ""]
+    assert not any(child.disabled for child in controls(viewer))
+    assert_named(viewer)
 
 
 def test_two_viewers_are_two():

@@ -100,7 +100,7 @@ widgets.bottleneck_table(outer=256, inner=64, side=56)
 # *Values put out* are the numbers that the convolutions write for one image, all channels and pixels together. Keep an
 # eye on that column: section 2 needs it.
 #
-# Move the sliders, with the mouse or with the arrow keys. (Without a running kernel they do nothing; the table above
+# Choose other widths, with the mouse or with the arrow keys. (Without a running kernel nothing moves; the table above
 # holds the paper's case.) How wide may the inside get before the bottleneck costs as much as two 3x3 convolutions of
 # its outer width? And which columns do not change with the map's side?
 

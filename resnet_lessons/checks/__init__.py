@@ -8,7 +8,7 @@ from .answers import Verdict
 from .bottlenecks import bottleneck_saving, fold_bias, lean_stages, moved_stride
 from .cifar import honest_split, learning_rate, multiply_adds, pad_crop_flip, stage_output
 from .degradation import diagnose, dirac_kernel, pairs_of, plain_depth, plain_parameters
-from .explorer import largest_n, network_of, unbeaten, updates_kept
+from .explorer import claim_holds, largest_n, unbeaten, updates_kept
 from .full_length import save_checkpoint, seeds_needed, training_hours
 from .identity import bottleneck_parameters, gate_bias, passed_share, preactivated
 from .inside import gradients_by_length, path_counts, paths_left, pooled_deviation
@@ -23,6 +23,7 @@ __all__ = [
     "accuracy",
     "bottleneck_parameters",
     "bottleneck_saving",
+    "claim_holds",
     "diagnose",
     "dirac_kernel",
     "filter_normalized",
@@ -38,7 +39,6 @@ __all__ = [
     "most_moved",
     "moved_stride",
     "multiply_adds",
-    "network_of",
     "pad_crop_flip",
     "pairs_of",
     "passed_share",

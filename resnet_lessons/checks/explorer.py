@@ -1,4 +1,4 @@
-"""The exercises of lesson 10: what a stop keeps, what fits a budget, which nets are unbeaten, whose a figure is.
+"""The exercises of lesson 10: what a stop keeps, what fits a budget, which nets are unbeaten, whether a claim holds.
 
 He et al. 2015, Table 6, and He et al. 2016, Table 3, have the figures.
 """
@@ -6,15 +6,20 @@ He et al. 2015, Table 6, and He et al. 2016, Table 3, have the figures.
 from resnet_lessons import accounting
 from resnet_lessons.specs import Spec
 
+import numpy as np
+
 from .answers import Wrong, answer_of, array_answer, exercise, show, whole_number
 
-FIGURES = {  # test error on CIFAR-10, percent: the network that has it
-    6.97: Spec("v1", 56),
-    6.61: Spec("v1", 110),
-    6.37: Spec("v2", 110, block="basic"),
-    5.93: Spec("v1", 164, block="bottleneck"),
-    5.46: Spec("v2", 164),
-    4.92: Spec("v2", 1001),
+CLAIMS = {  # (million parameters, test error on CIFAR-10 in percent): what is wrong with a claim of both, or nothing
+    (0.85, 6.97): "",
+    (0.86, 6.97): "The 56 layers that have 6.97% have 0.85 million. With projections they would have 0.86.",
+    (1.73, 6.37): "",
+    (3.3, 6.37): "The 110 layers that have 6.37% have 1.73 million. The Keras example's ResNet110 v2 has 3.30.",
+    (1.7, 5.46): "",
+    (1.7, 5.93): "",
+    (2.61, 5.93): "The 164 layers that have 5.93% have 1.70 million. The Keras example's ResNet164 v1 has 2.61.",
+    (10.33, 4.92): "",
+    (10.33, 5.46): "A net of 10.33 million has been published, with 4.92%, and one with 5.46%, of 1.70 million.",
 }
 
 
@@ -102,18 +107,15 @@ def _unbeaten_hint(indices, right, costs, errors, case):
 
 
 @exercise
-def network_of(function):
-    """Check ``function(error)``: the Spec of the network that a published test error belongs to."""
-    for error, right in FIGURES.items():
-        answer = answer_of(function, error)
-        if not isinstance(answer, Spec):
-            raise Wrong(f"For {error}% it should return a Spec. It returned {show(answer)}.")
-        if answer == right:
-            continue
-        if answer in FIGURES.values():
-            other = next(figure for figure, spec in FIGURES.items() if spec == answer)
-            raise Wrong(f"For {error}% it returned {answer.name}, whose figure is {other}%.")
-        fields = ("family", "depth", "block", "shortcut", "style", "skip", "order", "width")
-        differs = [field for field in fields if getattr(answer, field) != getattr(right, field)]
-        raise Wrong(f"For {error}% it returned {answer.name}. Look at its {' and '.join(differs) or 'images'} again.")
-    return "Six figures, six networks; the name ResNet-110 alone stands for two of them."
+def claim_holds(function):
+    """Check ``function(parameters, error)``: whether a published net has both, the parameters in millions."""
+    for (parameters, error), wrong in CLAIMS.items():
+        answer, claim = answer_of(function, parameters, error), f"{parameters} million parameters and {error}%"
+        if not isinstance(answer, bool | np.bool):
+            raise Wrong(f"For {claim} it should return True or False. It returned {show(answer)}.")
+        if answer and wrong:
+            raise Wrong(f"For {claim} it returned True. {wrong}")
+        if not answer and not wrong:
+            hint = "Do you compare rounded parameters, in millions?"
+            raise Wrong(f"For {claim} it returned False, and a published net has both. {hint}")
+    return "Four of the nine claims fall: a figure belongs to one network, and a count can tell that it is another."

@@ -3,7 +3,7 @@
 from .counts import number_grid, stacked_bars
 from .curves import error_curves, layer_profile, learning_rates, loss_curves
 from .diagrams import chain_diagram, unit_diagram
-from .figures import COLOURS, DASHES, MARKERS, figure, line, png, show
+from .figures import COLOURS, DASHES, MARKERS, figure, html_image, line, show
 from .networks import network_diagram, network_in_words
 from .pictures import images
 from .progress import training_progress
@@ -19,6 +19,7 @@ __all__ = [
     "error_curves",
     "figure",
     "hills",
+    "html_image",
     "images",
     "layer_profile",
     "learning_rates",
@@ -28,7 +29,6 @@ __all__ = [
     "network_diagram",
     "network_in_words",
     "number_grid",
-    "png",
     "recorded_curves",
     "show",
     "stacked_bars",

@@ -5,6 +5,7 @@ has a dash pattern of its own. Figures are made without pyplot, so that none is 
 """
 
 import base64
+import html
 import io
 
 import numpy as np
@@ -48,15 +49,25 @@ def show(fig, alt, source=None):
     if source is not None:
         fig.supxlabel(f"Data: {source}", fontsize=7, color="#444444", x=0.01, ha="left", wrap=True)
     shown_as = {"width": int(fig.get_figwidth() * SCREEN), "alt": alt}
-    bundle = {"image/png": base64.b64encode(png(fig)).decode(), "text/plain": alt}
+    bundle = {"image/png": _png(fig), "text/plain": alt}
     display(bundle, raw=True, metadata={"image/png": shown_as})
 
 
-def png(fig):
-    """Return a figure as the bytes of a PNG file, for a widget."""
+def html_image(fig, alt):
+    """Return a figure as an HTML image, for a widget; ``alt`` as for ``show``.
+
+    Its size is written down and it is decoded before the page is drawn, so that one can replace another without a jump.
+    """
+    width, height = (round(inches * SCREEN) for inches in fig.get_size_inches())
+    size = f'width="{width}" height="{height}" style="display: block; max-width: 100%; height: auto"'
+    return f'<img alt="{html.escape(alt)}" {size} decoding="sync" src="data:image/png;base64,{_png(fig)}">'
+
+
+def _png(fig):
+    """Return a figure as a PNG file in base64."""
     file = io.BytesIO()
     fig.savefig(file, format="png", dpi=DPI)
-    return file.getvalue()
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def line(ax, number, x, y, label):

@@ -37,7 +37,8 @@ def _epochs(ax, epochs):
     line(ax, 1, steps, [100 * epoch["train_error"] for epoch in epochs], "training, mean of an epoch")
     validated = [(epoch["step"], 100 * epoch["val_error"]) for epoch in epochs if epoch.get("val_error") is not None]
     if validated:
-        ax.plot(*zip(*validated, strict=True), MARKERS[1], color=COLOURS[1], label="validation")
+        # The last one stands on the frame's edge.
+        ax.plot(*zip(*validated, strict=True), MARKERS[1], color=COLOURS[1], label="validation", clip_on=False)
 
 
 def _frame(ax, steps):

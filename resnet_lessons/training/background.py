@@ -22,7 +22,8 @@ class Progress:
     """How far a training has come; what it holds does not change any more.
 
     Args:
-        phase: "starting" until the first update is made, "training", "validating", "testing" or "ended".
+        phase: "starting" until the first update is made, "training", "validating", "ended", or "testing" once all
+            updates are made.
         first_step: updates made before this call, by the run that is resumed.
         step_error: (N,) part of each batch that the net got wrong, of the updates that this call made.
         epochs: the lines of the log, as ``Run.epochs``, also those from before this call.
@@ -141,9 +142,12 @@ class _Watch(StepLog):
         self._changed()
 
     def take_over(self):
-        """Take over the log that the folder holds."""
-        self.epochs = RunFolder(self._out).lines()
+        """Take over the log that the folder holds; of a run that lacks the test alone, say that this begins."""
+        folder = RunFolder(self._out)
+        self.epochs = folder.lines()
         self.first_step = self.epochs[-1]["step"] if self.epochs else 0
+        if self.first_step == self._steps and "result" not in (folder.description() or {}):
+            self.enter("testing")
 
     def on_train_begin(self, logs=None):  # noqa: ARG002
         """Do so again, now that the log has been cut back to what the checkpoint holds."""

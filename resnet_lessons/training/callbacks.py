@@ -171,16 +171,23 @@ class Guard(keras.callbacks.Callback):
 
 
 class StopAsked(keras.callbacks.Callback):
-    """Stop after the batch under way, of training, validation or test, once an event such as threading.Event is set."""
+    """Stop once an event such as threading.Event is set: before the first batch, or after the one under way.
+
+    That is a batch of training, of validation or of the test.
+    """
 
     def __init__(self, event):
         super().__init__()
         self.event = event
 
-    def on_train_batch_end(self, batch, logs=None):  # noqa: ARG002
+    def on_train_begin(self, logs=None):  # noqa: ARG002
         """Look at the event."""
         if self.event.is_set():
             raise Stopped
+
+    def on_train_batch_end(self, batch, logs=None):  # noqa: ARG002
+        """Look at the event."""
+        self.on_train_begin()
 
     on_test_batch_end = on_train_batch_end
 

@@ -124,7 +124,8 @@ def train(
             where it costs nothing, and not on a GPU.
         progress: "lines" prints one an epoch, "bar" shows a bar too, None is silent.
         stop: an event, such as threading.Event; once it is set, training stops after the update under way, or after the
-            batch under way of a validation, which then does not count, or of the test.
+            batch under way of a validation, which then does not count, or of the test. A start stops once the
+            net is built, or the images are read; the first update, once begun, is made.
         callbacks: further Keras callbacks, none of which may set the learning rate.
 
     Returns:
@@ -194,6 +195,8 @@ class _Training:
         self.model = compile_model(settings.spec, settings.recipe, settings.seed, settings.precision, strategy)
         if finished:
             return self._read()
+        if stop and stop.is_set():
+            return self._result(self._restore()[2], finished=False)
         self.batches, self.validation = batches.train_and_validation(self.dataset, settings.recipe, settings.seed)
         refuse_uneven(settings.strategy, self.batches, self.validation)
         epoch, step, log = self._restore()

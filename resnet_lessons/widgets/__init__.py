@@ -9,8 +9,8 @@ from .explorer import Explorer
 from .live_trainer import LiveTrainer, epoch_table, run_folder
 from .model_picker import ModelPicker, model_table, time_table
 from .plain_nets import plain_net_picker, plain_net_table
-from .recorded_runs import recorded_png, recorded_table
-from .schedule_viewer import ScheduleViewer, schedule_table
+from .recorded_runs import recorded_image, recorded_table
+from .schedule_viewer import ScheduleViewer, recipe_words, schedule_table
 
 __all__ = [
     "Explorer",
@@ -23,7 +23,8 @@ __all__ = [
     "model_table",
     "plain_net_picker",
     "plain_net_table",
-    "recorded_png",
+    "recipe_words",
+    "recorded_image",
     "recorded_table",
     "run_folder",
     "schedule_table",

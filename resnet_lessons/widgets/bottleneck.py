@@ -1,6 +1,6 @@
 """The bottleneck of lesson 04 (He et al. 2015, Fig. 5): what two convolutions cost and what three narrower ones do.
 
-A table for given widths, and sliders over it.
+A table for given widths, and dropdowns over it.
 """
 
 from resnet_lessons import accounting
@@ -40,26 +40,24 @@ def bottleneck_table(outer=256, inner=64, side=56, tablefmt="html"):
 
 
 def bottleneck_calculator(outer=256, inner=64, side=56):
-    """Return sliders for the widths and the feature map over ``bottleneck_table`` for them."""
-    sliders = [
-        _slider("outer width", WIDTHS, outer, "channels that enter and leave the bottleneck"),
-        _slider("inner width", WIDTHS, inner, "channels of the 3x3 convolution inside"),
-        _slider("map side", SIDES, side, "height and width of the feature map, pixels"),
+    """Return dropdowns for the widths and the feature map over ``bottleneck_table`` for them."""
+    choices = [
+        _choice("outer width", WIDTHS, outer, "channels that enter and leave the bottleneck"),
+        _choice("inner width", WIDTHS, inner, "channels of the 3x3 convolution inside"),
+        _choice("map side", SIDES, side, "height and width of the feature map, pixels"),
     ]
     table = table_view()
 
     def redraw(_=None):
-        table.value = bottleneck_table(*(slider.value for slider in sliders))
+        table.value = bottleneck_table(*(choice.value for choice in choices))
 
-    for slider in sliders:
-        slider.observe(redraw, names="value")
+    for choice in choices:
+        choice.observe(redraw, names="value")
     redraw()
-    return ipywidgets.VBox([*sliders, table])
+    return ipywidgets.VBox([*choices, table])
 
 
-def _slider(description, options, value, tooltip):
-    """Make a slider over a few values, set to the one nearest to ``value``; the arrow keys move it."""
+def _choice(description, options, value, tooltip):
+    """Make a dropdown of a few values, set to the one nearest to ``value``; of a slider, browsers say the place."""
     nearest = min(options, key=lambda option: abs(option - value))
-    return ipywidgets.SelectionSlider(
-        options=options, value=nearest, description=description, tooltip=tooltip, continuous_update=True
-    )
+    return ipywidgets.Dropdown(options=options, value=nearest, description=description, tooltip=tooltip)

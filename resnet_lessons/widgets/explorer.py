@@ -10,7 +10,7 @@ import traitlets
 
 from .live_trainer import LiveTrainer
 from .model_picker import ModelPicker
-from .recorded_runs import recorded_png, recorded_table
+from .recorded_runs import published_words, recorded_image, recorded_table
 from .schedule_viewer import ScheduleViewer
 from .tables import table_view
 
@@ -46,12 +46,11 @@ class Explorer(ipywidgets.VBox):
         self.picker = ModelPicker(spec, recipes=[recipes.get(name) for name in names], shortcuts=True)
         self.schedule = ScheduleViewer(names, recipe, self.picker.spec.depth)
         self.trainer = LiveTrainer(dataset, self.picker.spec, self.schedule.recipe, folder)
-        self._table = table_view()
-        self._curves = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "768px"})
+        self._table, self._curves, self._published = table_view(), ipywidgets.HTML(), ipywidgets.HTML()
         parts = {
             "Network": [self.picker],
             "Recipe": [self.schedule],
-            "Recorded runs": [self._table, self._curves],
+            "Recorded runs": [self._table, self._curves, self._published],
             "Training": [self.trainer],
         }
         super().__init__([child for title, part in parts.items() for child in (_heading(title), *part)])
@@ -71,8 +70,11 @@ class Explorer(ipywidgets.VBox):
 
     def _show_recorded(self):
         spec = self.picker.spec
-        self._table.value, picture = recorded_table(spec, self._recorded), recorded_png(spec, self._recorded)
-        self._curves.value, self._curves.layout.display = picture, "" if picture else "none"
+        self._table.value, self._curves.value = (
+            recorded_table(spec, self._recorded),
+            recorded_image(spec, self._recorded),
+        )
+        self._published.value = published_words(spec)
 
     def _leave_the_machine_alone(self, change):
         """Take the button for timing away while a training is timed by it, and no other button could be heard."""

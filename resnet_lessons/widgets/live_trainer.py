@@ -23,6 +23,7 @@ from IPython import get_ipython
 
 from .tables import table_view
 
+MOVING = "resnet-lessons-progress"  # a name for the sentence that changes all the time
 STATES = ("ready", "training", "stopping", "stopped", "finished", "failed")
 SHOWN = 8  # epochs, the last ones
 PACE = 1.0  # seconds between two drawings at least; one takes about a tenth
@@ -76,7 +77,7 @@ def progress_words(progress, steps):
         "validating": "Looking at the validation images.",
         "testing": "All updates are made. Reading the test images, once.",
     }
-    if progress.phase in doing and not (progress.phase == "validating" and not progress.step):
+    if progress.phase in doing:
         said = doing[progress.phase]
     else:
         said = f"About {duration(progress.left)} left." if progress.left is not None else ""
@@ -92,8 +93,13 @@ def kept_words(epochs, steps):
     if not epochs:
         return f"No epoch was whole yet: Resume begins with update 1 of {steps:,}."
     last = epochs[-1]
-    kept = "1 epoch is" if last["epoch"] == 1 else f"{last['epoch']} epochs are"
-    return f"{kept} kept: Resume begins with update {last['step'] + 1:,} of {steps:,}."
+    if last["step"] == steps:
+        return f"{_epochs_are(epochs)} kept, and all updates are made: Resume reads the test images."
+    return f"{_epochs_are(epochs)} kept: Resume begins with update {last['step'] + 1:,} of {steps:,}."
+
+
+def _epochs_are(epochs):
+    return {0: "no epoch is", 1: "1 epoch is"}.get(len(epochs), f"{len(epochs)} epochs are")
 
 
 def error_words(error):
@@ -134,7 +140,7 @@ class LiveTrainer(ipywidgets.VBox):
         self._drawn = self._last = None
         self._make_parts()
         buttons = ipywidgets.HBox([self._train, self._stop, self._resume], layout={"flex_flow": "row wrap"})
-        super().__init__([self._seed, buttons, self._words, self._drawing, self._table])
+        super().__init__([self._seed, buttons, self._words, self._progress, self._drawing, self._table])
         self.spec, self.recipe, self.seed = spec, recipe, seed
         ipywidgets.link((self, "seed"), (self._seed, "value"))
         self.observe(self._look, ["spec", "recipe", "seed"])
@@ -146,8 +152,9 @@ class LiveTrainer(ipywidgets.VBox):
         self._train = ipywidgets.Button(description="Train", tooltip="begin this run", button_style="primary")
         self._stop = ipywidgets.Button(description="Stop", tooltip="stop after the update under way; keep the epochs")
         self._resume = ipywidgets.Button(description="Resume", tooltip="go on after the last whole epoch of this run")
-        self._words, self._table = ipywidgets.HTML(), table_view()
-        self._drawing = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "768px"})
+        self._words, self._progress, self._drawing = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self._progress.add_class(MOVING)
+        self._table = table_view()
         self._train.on_click(lambda _: self.train())
         self._stop.on_click(lambda _: self.stop())
         self._resume.on_click(lambda _: self.train())
@@ -199,7 +206,7 @@ class LiveTrainer(ipywidgets.VBox):
         """Wait until the training has ended, while buttons and curves go on; interrupting the wait stops the training.
 
         Returns:
-            The ``training.Run``.
+            The ``training.Run``; None if none was begun.
 
         Raises:
             Exception: the one that ended the training.
@@ -250,7 +257,8 @@ class LiveTrainer(ipywidgets.VBox):
             self._look(before=said)
             return
         self._say(said)
-        self._draw(progress.epochs, progress.step_error, progress.first_step, current.recipe.steps)
+        self._progress.value = "" if self._training is None else progress_words(progress, current.recipe.steps)
+        self._draw(current, progress.epochs, progress.step_error, progress.first_step)
         self._enable()
 
     def _end(self, current):
@@ -263,11 +271,14 @@ class LiveTrainer(ipywidgets.VBox):
             self.set_trait("state", "finished" if self.run.finished else "stopped")
 
     def _words_for(self, current, progress):
-        """Say where a training is that is under way or has just ended."""
+        """Say where a training is that is under way or has just ended; not update by update, for it is read aloud."""
         steps = current.recipe.steps
+        stopping = {
+            "starting": "Stopping. The network is being built; its first update, once begun, is made to its end."
+        }
         said = {
-            "training": lambda: progress_words(progress, steps),
-            "stopping": lambda: f"Stopping after update {progress.step:,} ...",
+            "training": lambda: f"Training; {_epochs_are(progress.epochs)} whole.",
+            "stopping": lambda: stopping.get(progress.phase, "Stopping after the update under way."),
             "stopped": lambda: f"Stopped after update {progress.step:,}. {kept_words(progress.epochs, steps)}",
             "finished": lambda: self._result_words(self.run.test_error),
             "failed": lambda: f"Failed after update {progress.step:,}. {error_words(self.error)}",
@@ -292,30 +303,40 @@ class LiveTrainer(ipywidgets.VBox):
             state, said = "failed", error_words(error)
         self.set_trait("state", state)
         self._say(before, f"{_name(self.spec, self.recipe, self.seed)}: {said}")
-        self._draw(epochs, (), 0, steps)
+        self._progress.value = ""
+        self._draw(self, epochs)
         self._enable()
 
     def _result_words(self, error):
-        return (
-            f"Finished: test error {100 * error:.1f}% on {self.dataset.title}. It is kept; another seed is another run."
-        )
+        kept = "It is kept; to train once more, choose another seed."
+        return f"Finished: test error {100 * error:.1f}% on {self.dataset.title}. {kept}"
 
     def _say(self, *sentences):
-        role = "alert" if self.state == "failed" else "status"  # a screen reader says what changes here
+        role = "alert" if self.state == "failed" else "status"  # a screen reader says it whenever it is another
         lines = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences if sentence)
         self._words.value = f'<div role="{role}">{lines}</div>'
 
-    def _draw(self, epochs, step_error, first_step, steps):
-        """Swap the one image, if anything has changed; before the first update it is an empty frame."""
+    def _draw(self, run, epochs, step_error=(), first_step=0):
+        """Swap the one image, if anything has changed; before the first update it is an empty frame.
+
+        Args:
+            run: whatever has the ``out``, ``spec``, ``recipe`` and ``seed`` of the run that is shown.
+            epochs: the lines of its log.
+            step_error: of its updates, as far as they are known.
+            first_step: updates made before these.
+        """
         self._table.value = epoch_table(epochs)
-        seen = (len(epochs), len(step_error), first_step, steps, self.spec, self.seed)
+        seen = (run.out, len(epochs), len(step_error), first_step)
         if seen == self._drawn:
             return
         self._drawn = seen
         fig, ax = plots.figure(width=8.0, height=3.4)
-        plots.training_progress(ax, epochs, step_error, first_step, steps, WINDOW)
+        plots.training_progress(ax, epochs, step_error, first_step, run.recipe.steps, WINDOW)
         fig.supxlabel(f"Data: {self.dataset.title}", fontsize=7, color="#444444", x=0.01, ha="left", wrap=True)
-        self._drawing.value = plots.png(fig)
+        alt = (
+            f"Errors against updates of {_name(run.spec, run.recipe, run.seed)}; the table below holds those of epochs."
+        )
+        self._drawing.value = plots.html_image(fig, alt)
 
     def _enable(self):
         """Let only those buttons be pressed that mean something now."""

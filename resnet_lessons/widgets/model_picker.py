@@ -11,6 +11,7 @@ import ipywidgets
 import tabulate
 import traitlets
 
+from .controls import number
 from .tables import table_view
 
 TIMED_BATCH = 64  # images an update, when the picker times one
@@ -88,15 +89,14 @@ class ModelPicker(ipywidgets.VBox):
         self._recipes, self._timings = tuple(recipes), {}
         self._family = ipywidgets.Dropdown(options=specs.FAMILIES, value=spec.family, description="version")
         self._block = ipywidgets.Dropdown(options=specs.BLOCKS, value=spec.block, description="unit")
-        self._n = ipywidgets.IntSlider(value=spec.n, min=1, max=most, description="units n")
-        self._n.tooltip = "units in each of the three stages"
+        self._n, row = number("units n", spec.n, 1, most, "units in each of the three stages")
         self._shortcut = ipywidgets.Dropdown(description="shortcut")
         self._shortcut.tooltip = "where dimensions change: A zeros, B a projection; C: a projection in every unit"
         self._offer_shortcuts()
-        self._table, self._words, self._times = table_view(), ipywidgets.HTML(), table_view()
-        self._drawing = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "816px"})
+        self._table, self._times = table_view(), table_view()
+        self._drawing, self._words = ipywidgets.HTML(), ipywidgets.HTML()
         self.timer = ipywidgets.Button(description="Time it here", tooltip="train a few updates on random images")
-        controls = [self._family, self._block, self._n, *([self._shortcut] if shortcuts else [])]
+        controls = [self._family, self._block, row, *([self._shortcut] if shortcuts else [])]
         super().__init__([*controls, self._table, self._drawing, self._words])
         if self._recipes:
             self.children = [*self.children, self.timer, self._times]
@@ -144,7 +144,7 @@ class ModelPicker(ipywidgets.VBox):
         self._table.value = model_table([spec])
         fig, ax = plots.figure(width=8.5, height=2.2)
         plots.network_diagram(ax, spec)
-        self._drawing.value = plots.png(fig)
+        self._drawing.value = plots.html_image(fig, f"Diagram of {spec.name}, which the text below describes.")
         self._words.value = plots.network_in_words(spec)
         self._show_times(spec)
         self.set_trait("spec", spec)

@@ -1,10 +1,11 @@
-"""The plain nets of lesson 01: a table of some, and a slider over one row of it."""
+"""The plain nets of lesson 01: a table of some, and a choice of one row of it."""
 
 from resnet_lessons import accounting, specs
 
 import ipywidgets
 import tabulate
 
+from .controls import number
 from .tables import table_view
 
 
@@ -28,19 +29,12 @@ def plain_net_table(ns, tablefmt="html"):
 
 
 def plain_net_picker(n=9):
-    """Return a slider for n, from 1 to 18, over the row of ``plain_net_table`` for it."""
-    slider = ipywidgets.IntSlider(
-        value=n,
-        min=1,
-        max=18,
-        description="pairs n",
-        continuous_update=True,
-        tooltip="pairs of convolutions in each of the three stages",
-    )
-    table = table_view(plain_net_table([slider.value]))  # n, or the nearest allowed
+    """Return an input and a slider for n, from 1 to 18, over the row of ``plain_net_table`` for it."""
+    field, row = number("pairs n", n, 1, 18, "pairs of convolutions in each of the three stages")
+    table = table_view(plain_net_table([field.value]))  # n, or the nearest allowed
 
     def redraw(change):
         table.value = plain_net_table([change["new"]])
 
-    slider.observe(redraw, names="value")
-    return ipywidgets.VBox([slider, table])
+    field.observe(redraw, names="value")
+    return ipywidgets.VBox([row, table])

@@ -1,8 +1,12 @@
 """The runs of a network that ship with the package: a table of them, and their curves; lesson 10."""
 
+from statistics import mean
+
 from resnet_lessons import plots, results
 
 import tabulate
+
+from .model_picker import quoted
 
 MOST = len(plots.DASHES)  # lines that a figure tells apart
 
@@ -35,11 +39,27 @@ def recorded_table(spec, folder=None, tablefmt="html"):
     return tabulate.tabulate(rows, header, tablefmt, colalign=["left"] * 3 + ["right", "left"], disable_numparse=True)
 
 
-def recorded_png(spec, folder=None):
-    """Return the curves of a network's recorded runs, at most six, as the bytes of a PNG file; b"" without any."""
-    groups = recorded_groups(spec, folder)[:MOST]
+def published_words(spec):
+    """Say in a sentence what was published for a network, which no curve beside the recorded ones can show."""
+    return f"Quoted, for the original CIFAR-10: {quoted(spec)}. The papers' curves are not at hand."
+
+
+def recorded_image(spec, folder=None):
+    """Return the curves of a network's recorded runs, the first six rows of its table, as HTML; "" without any."""
+    found = recorded_groups(spec, folder)
+    groups = [(f"{one.recipe['name']}, {one.data['name']}", one) for one in found[:MOST]]
     if not groups:
-        return b""
+        return ""
     fig, ax = plots.figure(width=8.0, height=3.0)
-    plots.recorded_curves(ax, [(f"{one.recipe['name']}, {one.data['name']}", one) for one in groups], validation=True)
-    return plots.png(fig)
+    plots.recorded_curves(ax, groups, validation=True)
+    if len(found) > MOST:
+        ax.set_title(f"the first {MOST} of {len(found)}", loc="left", fontsize=9)
+    ends = "; ".join(f"{label}: {_ends(group)}" for label, group in groups)
+    return plots.html_image(fig, f"Errors against updates of the recorded runs of {spec.name}. {ends}.")
+
+
+def _ends(group):
+    """Say where the curves of a group begin and end."""
+    first, last = (100 * mean(record.log[place].train_error for record in group.records) for place in (0, -1))
+    validation = "" if group.val_error is None else f", validation error in the end {group.val_error[0]:.1f}%"
+    return f"training error {first:.1f}% in the first epoch, {last:.1f}% in the last{validation}"

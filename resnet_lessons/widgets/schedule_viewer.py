@@ -6,6 +6,7 @@ import ipywidgets
 import tabulate
 import traitlets
 
+from .controls import number
 from .tables import table_view
 
 
@@ -72,11 +73,10 @@ class ScheduleViewer(ipywidgets.VBox):
 
     def __init__(self, names=recipes.NAMES, recipe=None, depth=20):
         self._name = ipywidgets.Dropdown(options=names, value=recipe or names[0], description="recipe")
-        self._place = ipywidgets.IntSlider(value=0, min=0, max=100, description="% made")
-        self._place.tooltip = "a moment of the training, in percent of all updates"
+        self._place, row = number("% made", 0, 0, 100, "a moment of the training, in percent of all updates")
         self._words, self._reading, self._table = ipywidgets.HTML(), ipywidgets.HTML(), table_view()
-        self._drawing = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "640px"})
-        super().__init__([self._name, self._words, self._table, self._drawing, self._place, self._reading])
+        self._drawing = ipywidgets.HTML()
+        super().__init__([self._name, self._words, self._table, self._drawing, row, self._reading])
         self._shown, self.depth = None, depth
         self._name.observe(self._choose, "value")
         self._place.observe(self._draw, "value")
@@ -97,11 +97,12 @@ class ScheduleViewer(ipywidgets.VBox):
         self._draw()
 
     def _draw(self, change=None):  # noqa: ARG002
-        """Draw the rates and mark the moment that the slider stands at."""
+        """Draw the rates and mark the moment that is chosen."""
         step = round(self._place.value / 100 * (self.recipe.steps - 1))
         fig, ax = plots.figure(width=6.7, height=2.2)
         plots.learning_rates(ax, [self.recipe])
         ax.get_legend().remove()  # the dropdown says which it is
         ax.plot(100 * step / self.recipe.steps, self.recipe.lr_at(step), "o", color=plots.COLOURS[1])
-        self._drawing.value = plots.png(fig)
+        alt = f"Learning rate of {self.recipe.name} against updates; the table above holds its values."
+        self._drawing.value = plots.html_image(fig, alt)
         self._reading.value = f"Update {step + 1:,} of {self.recipe.steps:,}: learning rate {rate(self.recipe, step)}."

@@ -36,8 +36,10 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        # As root there is no sandbox, and in a container shared memory is small.
-        opened = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        options = ["--disable-dev-shm-usage"]  # in a container shared memory is small
+        if getattr(os, "geteuid", lambda: 1)() == 0:
+            options.append("--no-sandbox")  # which root cannot have
+        opened = driver.chromium.launch(executable_path=path, args=options)
         yield opened
         opened.close()
 
@@ -48,10 +50,13 @@ def pytest_runtest_makereport(item, call):
     report = yield
     page = getattr(item, "funcargs", {}).get("page")
     if call.when == "call" and report.failed and page is not None:
+        from playwright.sync_api import Error
+
         path = ROOT / "build" / "test" / f"{item.name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=path)
-        report.sections.append(("screenshot", str(path)))
+        with contextlib.suppress(Error):  # of a browser that has crashed; the failure itself is to be seen
+            page.screenshot(path=path)
+            report.sections.append(("screenshot", str(path)))
     return report
 
 

@@ -6,6 +6,7 @@ import time
 import filelock
 
 COUNT = re.compile(r"Update ([\d,]+) of")
+PROGRESS, CURVE = ".resnet-lessons-progress", "img[alt*=', seed ']"  # the sentence and the picture that move
 
 
 class Lesson:
@@ -62,12 +63,15 @@ class Picker:
     def __init__(self, root):
         self.root = root
 
-    def slide(self, *keys):
-        """Move the slider for n by keys."""
-        handle = self.root.locator(".widget-slider").filter(has_text="units n").get_by_role("slider")
-        handle.focus()
-        for key in keys:
-            handle.press(key)
+    def type(self, n):
+        """Type n where its label says."""
+        field = self.root.get_by_role("spinbutton", name="units n", exact=True)
+        field.fill(str(n))
+        field.press("Enter")
+
+    def slide(self, key):
+        """Move the slider for n, which has no label, by a key; the input beside it follows."""
+        self.root.get_by_role("slider").first.press(key)
 
     def row(self, name):
         """Wait until the table has this network, and return the row's cells."""
@@ -84,7 +88,13 @@ class Trainer:
 
     def choose(self, recipe):
         """Choose a recipe by its dropdown."""
-        self.root.locator(".widget-dropdown").filter(has_text="recipe").locator("select").select_option(recipe)
+        self.root.get_by_role("combobox", name="recipe", exact=True).select_option(recipe)
+
+    def seed(self, number):
+        """Type the seed where its label says."""
+        field = self.root.get_by_role("spinbutton", name="seed", exact=True)
+        field.fill(str(number))
+        field.press("Tab")
 
     def button(self, name):
         return self.root.get_by_role("button", name=name, exact=True)
@@ -97,25 +107,51 @@ class Trainer:
 
     def updates(self, least=1):
         """Wait until at least so many updates are made, as the sentence says; return the sentence's number."""
-        self.page.wait_for_function(
-            """least => [...document.querySelectorAll('[role=status], [role=alert]')].some(
-                element => Number((element.innerText.match(/Update ([\\d,]+) of/) || ['', '0'])[1].replaceAll(',', ''))
-                    >= least)""",
-            arg=least,
+        found = self.page.wait_for_function(
+            """([progress, least]) => {
+                for (const element of document.querySelectorAll(progress)) {
+                    const [, count] = element.innerText.match(/Update ([\\d,]+) of/) || ['', '0'];
+                    const made = Number(count.replaceAll(',', ''));
+                    if (made >= least) return made;
+                } }""",
+            arg=[PROGRESS, least],
         )
-        return int(COUNT.search(self.words(COUNT))[1].replace(",", ""))
+        return int(found.json_value())
+
+    def limit(self, loaded=3):
+        """Measure an update; return the seconds that Stop may take: one and an update, times ``loaded``.
+
+        The factor is for a machine that runs other tests at the same time.
+        """
+        first, before = self.updates(), time.monotonic()
+        made = self.updates(first + 1) - first
+        return loaded * (1 + (time.monotonic() - before) / made)
 
     def curve(self):
         """Return the address of the curve's picture; another picture has another."""
-        return self.root.locator("img.widget-image").last.get_attribute("src")
+        return self.root.locator(CURVE).get_attribute("src")
 
     def curve_moves(self, before):
-        """Wait until the picture is another, and return its address."""
-        self.page.wait_for_function(
-            """before => { const all = document.querySelectorAll('img.widget-image');
-                           return all.length && all[all.length - 1].src !== before; }""",
-            arg=before,
+        """Wait until the picture is another, and return its address; see that it is there in every frame till then."""
+        seen = self.page.evaluate(
+            """([curve, before]) => new Promise(resolve => {
+                const until = performance.now() + 60000, seen = {missing: 0, heights: [], frames: 0};
+                let after = 0;
+                const look = () => {
+                    const image = [...document.querySelectorAll(curve)].pop();
+                    seen.frames += 1;
+                    if (!image || !image.complete || !image.naturalWidth) seen.missing += 1;
+                    else if (!seen.heights.includes(image.clientHeight)) seen.heights.push(image.clientHeight);
+                    if (image && image.src !== before) after += 1;
+                    if (after > 3 || performance.now() > until) resolve({...seen, after});
+                    else requestAnimationFrame(look);
+                };
+                requestAnimationFrame(look);
+            })""",
+            [CURVE, before],
         )
+        assert seen["after"] > 3, "the picture does not move"
+        assert (seen["missing"], len(seen["heights"])) == (0, 1), seen
         return self.curve()
 
     def stop(self, limit):

@@ -9,8 +9,6 @@ import pages
 import pytest
 from playwright.sync_api import TimeoutError as TooLate
 
-LIMIT = 10  # seconds that Stop may take on a loaded machine; idle it takes about a tenth of one
-DEAF = 3  # seconds after which a trainer that ignores Stop is told
 RUN = "shapes10-v1-8-short-0"
 
 
@@ -32,8 +30,13 @@ def test_lesson_03_moving_the_slider_changes_the_table(page, lab):
     picker.slide("ArrowRight")
     assert picker.row("v1-26")[:5] == row_of(Spec("v1", 26))
     assert picker.root.locator("td:text-is('v1-20')").count() == 0
-    picker.slide("Home")
+    picker.type(1)
     assert picker.row("v1-8")[:5] == row_of(Spec("v1", 8))
+    picker.root.locator("[role=slider][aria-valuenow='1.0']").wait_for()
+    for role, names in {"combobox": ["version", "unit"], "spinbutton": ["units n"], "button": ["Time it here"]}.items():
+        for name in names:
+            assert picker.root.get_by_role(role, name=name, exact=True).count() == 1
+    assert picker.root.get_by_role("img", name="Diagram of v1-8").count() == 1
 
 
 def test_lesson_10_trains_stops_and_is_interrupted(page, lab, place):
@@ -41,7 +44,7 @@ def test_lesson_10_trains_stops_and_is_interrupted(page, lab, place):
     lesson.run("dataset = data.load(")
     shown = lesson.run("explorer = widgets.Explorer(")
     picker, trainer = pages.Picker(shown), pages.Trainer(shown)
-    picker.slide("Home")
+    picker.type(1)
     assert picker.row("v1-8")[:5] == row_of(Spec("v1", 8))
     trainer.choose("short")
     trainer.words("v1-8 by short, seed 0: Not trained yet")
@@ -54,46 +57,47 @@ def test_lesson_10_trains_stops_and_is_interrupted(page, lab, place):
     trainer.curve_moves(moved)
     assert trainer.updates(first + 1) > first
 
-    seconds = trainer.stop(LIMIT)
-    assert seconds < LIMIT
+    limit = trainer.limit()
+    assert trainer.stop(limit) < limit
     assert pages.nobody_trains_in(place / "runs" / "explorer" / RUN)
     assert [path.name for path in (place / "runs" / "explorer").iterdir()] == [RUN]
     assert trainer.button("Train").is_disabled()
     assert trainer.button("Stop").is_disabled()
 
     trainer.button("Resume").press("Enter")
-    trainer.words("training error")
+    trainer.updates()
     lesson.interrupt()
-    trainer.stopped(LIMIT)
+    trainer.stopped(limit)
     assert pages.nobody_trains_in(place / "runs" / "explorer" / RUN)
 
     lesson.run_instead("dataset = data.load(", "from resnet_lessons.training import Background; Background.stop = id")
     trainer.button("Resume").press("Enter")
-    trainer.words("training error")
+    trainer.updates()
     with pytest.raises(TooLate):  # the negative control: what this test says of a trainer that ignores Stop
-        trainer.stop(DEAF)
+        trainer.stop(limit)
+    page.goto("about:blank")  # the tab is closed; JupyterLab's kernel goes on
+    lesson = pages.Lesson(page, lab, "10_explorer")
     assert not pages.nobody_trains_in(place / "runs" / "explorer" / RUN)
     lesson.end_kernels()
     pages.until(lambda: pages.nobody_trains_in(place / "runs" / "explorer" / RUN))
 
 
-def opened(page, app, keys, name, recipe):
-    """Open the explorer's own page and choose a network by keys and a recipe, with seed 1."""
+def opened(page, app, n, name, recipe):
+    """Open the explorer's own page and choose a network and a recipe, with seed 1."""
     page.goto(app.address, wait_until="domcontentloaded")
     page.get_by_role("button", name="Train", exact=True).wait_for()
     picker, trainer = pages.Picker(page.locator("body")), pages.Trainer(page.locator("body"))
-    picker.slide(*keys)
+    picker.type(n)
     assert picker.row(name)[0] == name
     trainer.choose(recipe)
-    page.get_by_role("spinbutton").last.fill("1")
-    page.keyboard.press("Tab")
+    trainer.seed(1)
     trainer.words(f"{name} by {recipe}, seed 1")
     return trainer
 
 
 def test_the_page_shows_no_code_and_ends_its_training_when_it_is_closed(page, app, place):
     folder = place / "runs" / "explorer" / "shapes10-v1-8-short-1"
-    trainer = opened(page, app, ["Home"], "v1-8", "short")
+    trainer = opened(page, app, 1, "v1-8", "short")
     assert not page.locator("pre, .jp-InputArea").filter(has_text="widgets.Explorer").count()
     trainer.words("Not trained yet")
     empty = trainer.curve()
@@ -103,22 +107,24 @@ def test_the_page_shows_no_code_and_ends_its_training_when_it_is_closed(page, ap
     assert not pages.nobody_trains_in(folder)
     page.goto("about:blank")  # which ends the kernel; a run of 8,000 updates would go on for minutes
     pages.until(lambda: pages.nobody_trains_in(folder))
-    trainer = opened(page, app, ["Home"], "v1-8", "short")
+    trainer = opened(page, app, 1, "v1-8", "short")
     trainer.words("Begun and not finished. No epoch was whole yet: Resume begins with update 1 of 8,000.")
 
 
-def test_the_page_keeps_whole_epochs_and_resumes_in_another_kernel(page, app, place):
+def test_the_page_that_is_closed_amid_a_training_keeps_whole_epochs_and_resumes_in_another_kernel(page, app, place):
     folder = place / "runs" / "explorer" / "shapes10-v1-32-minute-1"
-    slide = ["ArrowRight"] * 2  # from n = 3 to n = 5, a net whose four epochs leave time to press Stop
-    trainer = opened(page, app, slide, "v1-32", "minute")
+    trainer = opened(page, app, 5, "v1-32", "minute")  # its four epochs leave time to close the page
     trainer.button("Train").click()
-    trainer.root.locator("td:text-is('14')").wait_for()  # the first epoch's line
-    assert trainer.stop(LIMIT) < LIMIT
+    trainer.root.locator("td:text-is('14')").wait_for(timeout=180_000)  # ms; the first epoch's line
+    assert not pages.nobody_trains_in(folder)
+    page.goto("about:blank")
+    pages.until(lambda: pages.nobody_trains_in(folder))
     kept = log(folder)
     assert 1 <= len(kept) < 4
-    trainer = opened(page, app, slide, "v1-32", "minute")
+    trainer = opened(page, app, 5, "v1-32", "minute")
     first = kept[-1]["step"] + 1
-    trainer.words(f"kept: Resume begins with update {first} of 56.")
+    epochs = "1 epoch is" if len(kept) == 1 else f"{len(kept)} epochs are"
+    trainer.words(f"Begun and not finished. {epochs} kept: Resume begins with update {first} of 56.")
     trainer.button("Resume").click()
     assert trainer.updates(first) >= first
     assert log(folder)[: len(kept)] == kept

@@ -19,6 +19,7 @@ MIN_ALT = 20  # characters
 
 # A path from the root of a file system: at least one folder, and no letter before it as in "images/s" or in an address.
 ABSOLUTE_PATH = re.compile(r"(?<![\w.~:/<\\-])/(?:[\w.+-]+/)+[\w.+-]+|\b[A-Za-z]:\\+\w|file://")
+PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/=]+")  # a binary in a text; among so many letters all is found
 MEMORY_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
 MARKER_COMMENT = re.compile(r"#\s*(NBVAL_|PYTEST_VALIDATE_)", re.IGNORECASE)
 FIGURE_TEXT = re.compile(r"\*\*Figure( \d+)?\.\*\* (\S.{18,}[.?!])", re.DOTALL)
@@ -55,7 +56,7 @@ def texts(notebook):
 
 def _strings(value):
     if isinstance(value, str):
-        return [value]
+        return [PICTURE.sub("", value)]
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
     return [text for child in children for text in _strings(child)]
 

@@ -203,3 +203,9 @@ def test_no_relative_path_is_taken_for_one(parts, before):
 @given(st.integers(2**32, 2**48))
 def test_any_memory_address_is_found(address):
     assert rules.no_memory_addresses(printing(repr(object()).split("0x")[0] + hex(address) + ">"))
+
+
+def test_a_picture_in_a_text_is_no_text_and_what_stands_beside_it_is():
+    picture = '<img alt="a" src="data:image/png;base64,iVBORw0KGgo/home/someone/x0x7fdae7d6c9d0">'
+    assert not rules.no_absolute_paths(printing(picture))
+    assert rules.no_absolute_paths(printing(picture + " /home/someone/x"))

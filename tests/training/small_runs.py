@@ -93,25 +93,31 @@ class AtEpoch(keras.callbacks.Callback):
             self.act(self.model)
 
 
+BEFORE = 2  # looks before the first update: when the net is built, and when ``fit`` begins
+
+
 class AfterUpdates:
     """An event that is set after so many updates of ``HELD_BACK``: every fifth look is at a batch of validation."""
 
     def __init__(self, updates):
-        self.left, self.looks = updates, 0
+        self.left, self.looks = updates, -BEFORE
 
     def is_set(self):
         """Count a look."""
         self.looks += 1
-        if self.looks % (HELD_BACK.steps_per_epoch + 1):
+        if self.looks > 0 and self.looks % (HELD_BACK.steps_per_epoch + 1):
             self.left -= 1
         return self.left <= 0
 
 
 class AtLook:
-    """An event that is set from its look number ``look`` on: one after each batch of training, validation and test."""
+    """An event that is set from its look number ``look`` on: one after each batch of training, validation and test.
+
+    The looks before the first update are 1 - ``BEFORE`` to 0.
+    """
 
     def __init__(self, look):
-        self.left = look
+        self.left = look + BEFORE
 
     def is_set(self):
         """Count a look."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import re
 import signal
 import threading
 import time
@@ -10,10 +11,10 @@ from resnet_lessons import plots, training, widgets
 from resnet_lessons.widgets import live_trainer
 
 import html_tables
-import ipywidgets
 import numpy as np
 import pytest
 from small_runs import HELD_BACK, SPEC, dataset, same_weights
+from widget_parts import assert_named, control, drawings, picture
 
 OPTIONS = {"precision": "float32", "deterministic": True}
 ENDLESS = dataclasses.replace(HELD_BACK, name="endless", steps=10**6, drops=())
@@ -29,10 +30,7 @@ def trainer(tmp_path):
         assert made._last.wait(60)
 
 
-def button(trainer, label):
-    [row] = [child for child in trainer.children if isinstance(child, ipywidgets.HBox)]
-    [found] = [child for child in row.children if child.description == label]
-    return found
+button = control
 
 
 def enabled(trainer):
@@ -44,9 +42,8 @@ def words(trainer):
     return trainer.children[2].value
 
 
-def picture(trainer):
-    [image] = [child for child in trainer.children if isinstance(child, ipywidgets.Image)]
-    return bytes(image.value)
+def moving(trainer):
+    return trainer.children[3].value
 
 
 def rows(trainer):
@@ -69,12 +66,16 @@ def test_it_starts_ready_with_an_empty_frame(trainer):
     assert enabled(trainer) == ["Train"]
     assert "Not trained yet, 10 updates of 16 images" in words(trainer)
     assert (trainer.run, trainer.error, rows(trainer)) == (None, None, [])
-    assert picture(trainer).startswith(b"\x89PNG")
+    [drawing] = drawings(trainer)
+    alt, width, height = picture(drawing.value)
+    assert alt.startswith(f"Errors against updates of {SPEC.name} by tiny, seed 0")
+    assert (width, height) == (1536, 652)
     assert not trainer.out.exists()  # to look leaves nothing behind
     assert repr(trainer) == f"LiveTrainer({SPEC.name}, tiny, ready)"
 
 
 def test_every_control_says_what_it_is(trainer):
+    assert_named(trainer)
     seed = trainer.children[0]
     assert (seed.description, seed.disabled) == ("seed", False)
     for label in ("Train", "Stop", "Resume"):
@@ -146,20 +147,44 @@ def test_two_presses_start_one_run(trainer, monkeypatch):
     assert trainer.state == "finished"
 
 
+def test_the_picture_is_that_of_the_run_that_is_chosen(trainer):
+    """Two finished runs of one network, seed and length, which only the recipe tells apart."""
+    seen, [drawing] = {}, drawings(trainer)
+    for rate in (0.1, 1e-5):
+        trainer.recipe = dataclasses.replace(HELD_BACK, name=f"rate {rate}", learning_rate=rate)
+        trainer.train()
+        trainer.wait()
+    for rate in (0.1, 1e-5, 0.1):
+        trainer.recipe = dataclasses.replace(HELD_BACK, name=f"rate {rate}", learning_rate=rate)
+        assert trainer.state == "finished"
+        assert seen.setdefault(rate, drawing.value) == drawing.value
+        assert f"by rate {rate}, seed 0" in picture(drawing.value)[0]
+    one, other = (value.partition("src=")[2] for value in seen.values())
+    assert one != other
+
+
 # Stop and Resume
 
 
-def test_stop_answers_within_a_second_and_an_update(trainer):
+def begun(trainer):
+    """Begin a long training; return, once it is well under way, how many seconds Stop may take: one, and an update."""
     trainer.recipe = ENDLESS
     trainer.train()
-    until(lambda: trainer.progress.step > 20)
+    until(lambda: trainer.progress.step > 5)
+    first, before = trainer.progress.step, time.monotonic()
+    until(lambda: trainer.progress.step > first + 15)
+    return 1 + (time.monotonic() - before) / (trainer.progress.step - first)
+
+
+def test_stop_answers_within_a_second_and_an_update(trainer):
+    limit = begun(trainer)
     before = time.monotonic()
     button(trainer, "Stop").click()
     assert trainer.state == "stopping"
     assert enabled(trainer) == []
-    assert "Stopping after update" in words(trainer)
+    assert "Stopping after the update under way." in words(trainer)
     run = trainer.wait()
-    assert time.monotonic() - before < 1 + 1  # an update of the tiny net takes a hundredth of a second
+    assert time.monotonic() - before < limit
     assert not run.finished
     assert (trainer.state, enabled(trainer)) == ("stopped", ["Resume"])
     made, kept = trainer.progress.step, len(run.epochs)
@@ -172,13 +197,89 @@ def test_stop_answers_within_a_second_and_an_update(trainer):
 def test_a_trainer_that_ignores_stop_is_told(trainer, monkeypatch):
     """The negative control of the test above."""
     monkeypatch.setattr(training.Background, "stop", lambda _: None)
-    trainer.recipe = ENDLESS
-    trainer.train()
-    until(lambda: trainer.progress.step > 20)
+    limit = begun(trainer)
     button(trainer, "Stop").click()
     assert trainer.state == "training"
-    assert not trainer._last.wait(2)
+    assert not trainer._last.wait(limit)
     monkeypatch.undo()
+
+
+def test_stop_is_heard_while_a_run_starts(trainer, monkeypatch):
+    """Pressed while the net is built: no update is made, and the words say what cannot be cut short."""
+    built, go = threading.Event(), threading.Event()
+    compile_model = training.engine.compile_model
+
+    def slowly(*args):
+        model = compile_model(*args)
+        built.set()
+        assert go.wait(60)
+        return model
+
+    monkeypatch.setattr(training.engine, "compile_model", slowly)
+    trainer.train()
+    assert built.wait(60)
+    assert trainer.progress.phase == "starting"
+    button(trainer, "Stop").click()
+    assert trainer.state == "stopping"
+    assert "its first update, once begun, is made to its end" in words(trainer)
+    go.set()
+    run = trainer.wait()
+    assert (run.finished, len(run.step_error), trainer.progress.step) == (False, 0, 0)
+    assert "Stopped after update 0. No epoch was whole yet: Resume begins with update 1 of 10." in words(trainer)
+    button(trainer, "Resume").click()
+    assert trainer.wait().finished
+
+
+def test_what_is_left_after_the_last_update_is_said(trainer, monkeypatch):
+    """Stopped in the test: no update is left, and Resume says at once that the test images are read."""
+    test = training.engine._Training._test
+
+    def stopped(self, asked):
+        trainer._ask_to_stop()
+        return test(self, asked)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training.engine._Training, "_test", stopped)
+        trainer.train()
+        assert not trainer.wait().finished
+    kept = "3 epochs are kept, and all updates are made: Resume reads the test images."
+    assert f"Stopped after update 10. {kept}" in words(trainer)
+    trainer.seed = 1
+    trainer.seed = 0
+    assert f"Begun and not finished. {kept}" in words(trainer)
+    seen = []
+
+    def noted(self, asked):
+        trainer._redraw()
+        seen.append(moving(trainer))
+        return test(self, asked)
+
+    monkeypatch.setattr(training.engine._Training, "_test", noted)
+    trainer.train()
+    assert trainer.wait().finished
+    assert seen == ["Update 10 of 10. All updates are made. Reading the test images, once."]
+
+
+def test_what_is_read_aloud_changes_with_the_state_and_the_epochs_alone(trainer, monkeypatch):
+    monkeypatch.setattr(live_trainer, "PACE", 0.0)
+    said, moved = [], []
+    trainer.children[2].observe(lambda change: said.append(change["new"]), "value")
+    trainer.children[3].observe(lambda change: moved.append(change["new"]), "value")
+
+    async def cell():
+        trainer.train()
+        return await trainer.finished()
+
+    asyncio.run(cell())
+    heard = [re.sub("<[^>]+>", "", value).partition(": ")[2] for value in said]
+    assert heard[-1].startswith("Finished")
+    everything = ["Training; no epoch is whole.", "Training; 1 epoch is whole.", "Training; 2 epochs are whole."]
+    everything += ["Training; 3 epochs are whole."]
+    assert heard[:-1] == [one for one in everything if one in heard]  # each at most once
+    assert heard[0] == everything[0]
+    assert len(moved) > len(said)
+    assert not any("role=" in value for value in moved)
+    assert moving(trainer) == ""
 
 
 def test_resume_goes_on_to_the_same_end_in_another_trainer(trainer, tmp_path):
@@ -252,7 +353,7 @@ def test_the_loop_redraws_while_a_cell_waits(trainer, monkeypatch):
         drawn_in.add(threading.current_thread())
         seen.append(change["new"])
 
-    [image] = [child for child in trainer.children if isinstance(child, ipywidgets.Image)]
+    [image] = drawings(trainer)
     image.observe(draw, "value")
 
     async def cell():

@@ -17,7 +17,19 @@ import kill_runs
 import numpy as np
 import pytest
 import run_differences
-from small_runs import DROPPING, HELD_BACK, AfterUpdates, AtEpoch, AtLook, dataset, files, log_of, same_weights, train
+from small_runs import (
+    BEFORE,
+    DROPPING,
+    HELD_BACK,
+    AfterUpdates,
+    AtEpoch,
+    AtLook,
+    dataset,
+    files,
+    log_of,
+    same_weights,
+    train,
+)
 
 HERE = Path(__file__).parent
 posix = pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
@@ -106,6 +118,21 @@ def test_a_run_stopped_while_it_is_validated_or_tested_goes_on_to_the_same_end(r
     again = training.resume(folder, dataset(), progress=None)
     assert_same_end(reference, again, folder)
     assert len(again.step_loss) == HELD_BACK.steps - 4 * kept
+
+
+@pytest.mark.parametrize("look", range(1 - BEFORE, 1))
+@pytest.mark.parametrize("kept", [0, 4])
+def test_a_run_stopped_as_it_starts_makes_no_update_and_goes_on_to_the_same_end(reference, tmp_path, look, kept):
+    """When the net is built, and when ``fit`` begins; of a new run, and of one that has an epoch to restore."""
+    folder = tmp_path / "run"
+    if kept:
+        train(folder, stop=AfterUpdates(kept + 1))
+    run = train(folder, stop=AtLook(look))
+    assert (run.finished, len(run.step_loss)) == (False, 0)
+    assert [line["step"] for line in run.epochs] == [kept][: kept // 4]
+    again = training.resume(folder, dataset(), progress=None)
+    assert_same_end(reference, again, folder)
+    assert len(again.step_loss) == HELD_BACK.steps - kept
 
 
 def test_a_run_stopped_in_its_test_is_tested_when_it_goes_on(reference, tmp_path):
