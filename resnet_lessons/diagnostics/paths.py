@@ -35,10 +35,12 @@ def gradient_by_path_length(model, x, y):
         ValueError: for a plain net, which has one path, and for a net that puts out probabilities.
     """
     tensors, values, gradient = _start(model, x, y)
-    sums = [gradient]
-    for name, tensor, value in reversed(list(zip(unit_names(model), tensors[:-1], values[:-1], strict=True))):
-        sums = _through(model, name, tensor, value, sums)
-    return np.stack(sums)
+    sums = gradient[None]
+    for number in reversed(range(len(values) - 1)):
+        shortcut, branch = _ways(model, number, tensors, values, sums)
+        nothing = np.zeros_like(shortcut[:1])
+        sums = np.concatenate([shortcut, nothing]) + np.concatenate([nothing, branch])
+    return sums
 
 
 def path_gradients(model, x, y, length, paths=None, seed=0):
@@ -68,16 +70,13 @@ def path_gradients(model, x, y, length, paths=None, seed=0):
     else:
         rng = np.random.default_rng(seed)
         branches = np.array([rng.permutation(len(names)) < length for _ in range(paths)])
-    values = [keras.ops.convert_to_numpy(value) for value in values[:-1]]
     found = []
     for some in np.array_split(branches, -(-len(branches) // AT_ONCE)):
-        carried = np.concatenate([gradient] * len(some))  # path after path: they pass a unit all at once
+        carried = np.stack([gradient] * len(some))
         for number in reversed(range(len(names))):
-            value = np.concatenate([values[number]] * len(some))
-            (shortcut,), (branch,) = _ways(model, names[number], tensors[number], value, [carried])
-            taken = np.repeat(some[:, number], len(x))[:, None, None, None]
-            carried = np.where(taken, branch, shortcut)
-        found.append(carried.reshape(len(some), len(x), *carried.shape[1:]))
+            shortcut, branch = _ways(model, number, tensors, values, carried)
+            carried = np.where(some[:, number, None, None, None, None], branch, shortcut)
+        found.append(carried)
     return np.concatenate(found)
 
 
@@ -88,32 +87,23 @@ def _start(model, x, y):
     if model.layers[-1].activation is not keras.activations.linear:
         raise ValueError(f"{model.name!r} puts out probabilities. Take one of style 'paper', which puts out logits.")
     tensors = boundaries(model)
-    values = keras.Model(model.input, tensors)(x, training=False)
+    values = [keras.ops.convert_to_numpy(value) for value in keras.Model(model.input, tensors)(x, training=False)]
     head = keras.Model(tensors[-1], model.output)
     probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(head(values[-1], training=False)))
     upstream = (probabilities - np.eye(probabilities.shape[1])[y]) / len(y)  # of the mean cross-entropy, by the logits
     return tensors, values, _back(head, values[-1], upstream.astype("float32"))
 
 
-def _through(model, name, tensor, value, sums):
-    """Bring the sums over paths of 0, 1, ... branches back through one unit, of which either way may be taken."""
-    shortcut, branch = _ways(model, name, tensor, value, sums)
-    nothing = np.zeros_like(shortcut[0])
-    return [one + other for one, other in zip([*shortcut, nothing], [nothing, *branch], strict=True)]
-
-
-def _ways(model, name, tensor, value, sums):
-    """Bring gradients back through one unit, once by its shortcut alone and once by its branch alone."""
-    add = addition(model, name)
-    output = boundaries(model)[unit_names(model).index(name) + 1]
-    if output is not add.output:  # the ReLU after the addition, which both ways pass
-        after, added = keras.Model(add.output, output), keras.Model(tensor, add.output)(value, training=False)
-        sums = [_back(after, added, each) for each in sums]
-    ways = []
-    for end in add.input:
-        way = None if end is tensor else keras.Model(tensor, end)
-        ways.append([each if way is None else _back(way, value, each) for each in sums])
-    return ways
+def _ways(model, number, tensors, values, gradients):
+    """Bring (K, B, ...) gradients back through one unit, once by its shortcut alone and once by its branch alone."""
+    add, tensor = addition(model, unit_names(model)[number]), tensors[number]
+    value = np.concatenate([values[number]] * len(gradients))  # all K at once, as one batch
+    flat = gradients.reshape(-1, *gradients.shape[2:])
+    if tensors[number + 1] is not add.output:  # the ReLU after the addition, which both ways pass
+        added = keras.Model(tensor, add.output)(value, training=False)
+        flat = _back(keras.Model(add.output, tensors[number + 1]), added, flat)
+    ways = [flat if end is tensor else _back(keras.Model(tensor, end), value, flat) for end in add.input]
+    return [way.reshape(len(gradients), -1, *way.shape[1:]) for way in ways]
 
 
 def _back(model, value, upstream):

@@ -12,7 +12,7 @@ from resnet_lessons import backend  # noqa: F401 - loads Keras without its start
 import keras
 import numpy as np
 
-BATCH = 100  # images at a time: the inputs of all units of ResNet-56 then take 100 MB
+BATCH = 25  # images at a time: Keras keeps what every layer puts out until a call ends, 200 MB for ResNet-56
 
 
 def unit_names(model):

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from .figures import COLOURS, MARKERS, line
 
@@ -95,5 +96,6 @@ def layer_profile(ax, profiles, ylabel):
     for number, (label, values) in enumerate(profiles):
         line(ax, number, np.arange(1 - len(values), 1), values, label)
     ax.set(xlabel="convolution, counted from the last (0)", ylabel=ylabel, yscale="log")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(fontsize=8)
     return ax
