@@ -37,7 +37,7 @@ widgets.plain_net_table([3, 5, 7, 9])
 
 # %% [markdown]
 # Choose n. A multiply-add is one multiplication and one addition inside a convolution or the classifier; it is the
-# unit in which the paper counts work. (Without a running kernel the slider does nothing: the table above holds the
+# unit in which the paper counts work. (Without a running kernel the controls do nothing: the table above holds the
 # nets of the paper.)
 
 # %%
