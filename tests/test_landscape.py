@@ -307,6 +307,14 @@ def test_along_one_direction_each_point_is_kept(model, images, directions, count
     assert counted.points == 3
 
 
+def test_a_loss_that_is_no_number_is_not_computed_again(model, images, directions, counted, tmp_path):
+    model.layers[-1].bias.assign(np.full(10, np.nan))
+    for _ in range(2):
+        surface = diagnostics.loss_surface(model, *images, directions[:1], ALPHAS, out=tmp_path / "line.npz")
+        assert np.isnan(surface.loss).all()
+    assert counted.points == 3
+
+
 def test_a_write_that_fails_leaves_the_rows_before_it(model, images, directions, monkeypatch, tmp_path):
     out = tmp_path / "slice.npz"
     save, calls = np.savez, []
@@ -367,7 +375,20 @@ CHANGES = {
     "betas": lambda a: a.update(betas=(0.0, 0.5)),
     "statistics": lambda a: a.update(statistics="moving"),
     "batch size": lambda a: a.update(batch_size=6),
+    "precision": lambda a: a.update(model=in_bfloat16(a["model"])),
 }
+
+
+def in_bfloat16(model):
+    """Return a net of the same weights that computes in another precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        other = small()
+    finally:
+        keras.config.set_dtype_policy(before)
+    other.set_weights(model.get_weights())
+    return other
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -377,10 +398,17 @@ def test_a_file_of_another_slice_is_refused(model, images, directions, tmp_path,
     first = diagnostics.loss_surface(**arguments)
     before = arguments["out"].read_bytes()
     CHANGES[change](arguments)
-    with pytest.raises(ValueError, match=f"slice.npz holds a slice of other {change}"):
+    with pytest.raises(ValueError, match=f"slice.npz holds a slice of other {change}\\."):
         diagnostics.loss_surface(**arguments)
     assert arguments["out"].read_bytes() == before
     assert np.isfinite(first.loss).all()
+
+
+def test_a_file_of_another_backend_is_refused(model, images, directions, tmp_path, monkeypatch):
+    diagnostics.loss_surface(model, *images, directions[:1], [0.0], out=tmp_path / "slice.npz")
+    monkeypatch.setattr(landscape.backend, "BACKEND", "another")
+    with pytest.raises(ValueError, match="holds a slice of other backend"):
+        diagnostics.loss_surface(model, *images, directions[:1], [0.0], out=tmp_path / "slice.npz")
 
 
 def test_moving_statistics_are_among_the_weights(model, images, directions, tmp_path):
@@ -424,3 +452,33 @@ def test_bad_input_is_told(model, images, directions, changes, says):
     arguments = {"x": images[0], "y": images[1], "directions": directions[:1], "alphas": ALPHAS} | changes
     with pytest.raises(ValueError, match=says):
         diagnostics.loss_surface(model, **arguments)
+
+
+# the width
+
+
+def test_a_width_is_measured_on_straight_lines():
+    assert diagnostics.slice_width([-1, 0, 0.5, 1], [3, 1, 1.5, 5], rise=1) == pytest.approx(
+        0.5 + 0.5 + 0.5 * 0.5 / 3.5
+    )
+    assert diagnostics.slice_width([-1, 0, 1], [3, 1, math.nan], rise=1) == pytest.approx(0.5)
+    assert diagnostics.slice_width([-1, 0, 1], [2, 1, 2], rise=0) == 0
+
+
+@pytest.mark.parametrize(
+    ("losses", "rise", "says"),
+    [
+        ([2, math.nan, 2], 0.5, "The loss at 0 must be a finite number. Received: nan"),
+        ([2, math.inf, 2], 0.5, "The loss at 0 must be a finite number. Received: inf"),
+        ([2, 1, 2], -0.5, "rise must be a number of at least 0. Received: -0.5"),
+        ([2, 1, 2], math.nan, "rise must be a number of at least 0. Received: nan"),
+    ],
+)
+def test_no_width_is_made_up(losses, rise, says):
+    with pytest.raises(ValueError, match=says):
+        diagnostics.slice_width([-1, 0, 1], losses, rise)
+
+
+def test_a_width_needs_the_middle():
+    with pytest.raises(ValueError, match="0 must be among the alphas"):
+        diagnostics.slice_width([-1, 1], [2, 2], rise=1)

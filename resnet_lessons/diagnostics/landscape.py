@@ -16,6 +16,8 @@ from resnet_lessons import backend
 import keras
 import numpy as np
 
+from .units import puts_out_logits
+
 STATISTICS = ("batch", "moving")
 
 
@@ -88,14 +90,15 @@ def loss_surface(model, x, y, directions, alphas, betas=None, *, statistics="bat
         batch_size: images at a time. N must be a multiple of it, or not more than it, so that no batch's statistics
             come from fewer images than the others'.
         out: a file, such as "v1-56.npz", that keeps each finished row (fixed beta), or each finished point along one
-            direction. If it exists, what it holds is not computed again.
+            direction. If it exists, what it holds is not computed again, losses that are no numbers included.
 
     Returns:
         A ``Surface``.
 
     Raises:
-        ValueError: for arguments that do not fit each other, and for a file ``out`` of another slice: other weights,
-            directions, images, labels, steps or statistics.
+        ValueError: for arguments that do not fit each other, for a model that ends in neither logits nor
+            probabilities, and for a file ``out`` of another slice: other weights, directions, images, labels, steps
+            or statistics, or one that another backend or precision computed.
     """
     alphas, betas = _steps("alphas", alphas), None if betas is None else _steps("betas", betas)
     _check_images(x, y, batch_size)
@@ -118,18 +121,22 @@ def slice_width(alphas, losses, rise):
     Args:
         alphas: (A,) rising steps, 0 among them.
         losses: (A,) at these steps, with straight lines between them.
-        rise: above the loss at 0, in the losses' unit.
+        rise: above the loss at 0, in the losses' unit, 0 or more.
 
     Returns:
         The width of the stretch around 0, a float. Where the slice ends before the loss has risen so far, so does it.
 
     Raises:
-        ValueError: if 0 is not among the alphas.
+        ValueError: if 0 is not among the alphas, if the loss there is no finite number, and for a rise below 0.
     """
     alphas, losses = np.asarray(alphas, "float64"), np.asarray(losses, "float64")
     if 0 not in alphas:
         raise ValueError(f"0 must be among the alphas. Received: {len(alphas)} of them, from {alphas[0]} on.")
     middle = int(np.flatnonzero(alphas == 0)[0])
+    if not np.isfinite(losses[middle]):
+        raise ValueError(f"The loss at 0 must be a finite number. Received: {losses[middle]}.")
+    if not rise >= 0:
+        raise ValueError(f"rise must be a number of at least 0. Received: {rise}.")
     limit = losses[middle] + rise
     sides = (alphas[middle:], losses[middle:]), (-alphas[middle::-1], losses[middle::-1])
     return float(sum(_reach(distances, values, limit) for distances, values in sides))
@@ -191,7 +198,7 @@ def _moved(centre, directions, steps):
 
 def _measure(model, x, y, statistics, batch_size):
     """Return a function of weights, a list of arrays, that returns mean loss and error over the images."""
-    from_logits = model.layers[-1].activation is keras.activations.linear
+    from_logits = puts_out_logits(model)
     state = [variable.value for variable in model.non_trainable_variables]
 
     def sums(weights, images, labels):
@@ -253,7 +260,10 @@ def _first_difference(received, wanted):
 
 
 def _digests(model, x, y, directions, alphas, betas, statistics, batch_size):
-    """Return what tells this slice from others: names, in words for an error, and SHA-256 digests."""
+    """Return what tells this slice from others: names, in words for an error, and SHA-256 digests.
+
+    Backend and precision are among them, as each rounds in its own way: no slice is to mix two of them.
+    """
     parts = {
         "weights": [_array(variable) for variable in model.variables],
         "directions": [part for direction in directions for part in direction],
@@ -263,6 +273,8 @@ def _digests(model, x, y, directions, alphas, betas, statistics, batch_size):
         "betas": [] if betas is None else [betas],
         "statistics": [np.array(STATISTICS.index(statistics))],
         "batch size": [np.array(batch_size)],
+        "backend": [np.array(backend.BACKEND)],
+        "precision": [np.array([layer.compute_dtype for layer in model.layers])],
     }
     return {name: _digest(arrays) for name, arrays in parts.items()}
 
@@ -279,7 +291,7 @@ class _Rows:
     """The rows of a slice, (R, P) each of loss and error, and the file that keeps them; rows not yet computed are nan.
 
     The file is replaced as a whole after each row, so that whoever kills the process finds it as it was before the row
-    or after it. A loss that is itself not a number is computed again: ``done`` says which rows are there.
+    or after it. ``done`` says which rows are there, so one whose loss is itself not a number is not computed again.
     """
 
     def __init__(self, path, digests, shape):
