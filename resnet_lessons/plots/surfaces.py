@@ -53,7 +53,7 @@ def contours(axes, surfaces, levels):
         ax.clabel(lines, fmt="%.2g", fontsize=7, manual=_label_places(lines, surface))
         ax.plot(0, 0, "+", color="white", markersize=8)
         ax.set(title=title, xlabel="alpha", aspect="equal")
-        ax.locator_params(nbins=4)  # more of them, and those of neighbouring maps meet
+        ax.locator_params(nbins=2)  # with more of them those of neighbouring maps meet
     np.atleast_1d(axes)[0].set(ylabel="beta")
     bar = ax.figure.colorbar(filled, ax=axes, ticks=levels, shrink=0.85)
     bar.ax.set_title("loss", fontsize=9)
@@ -65,16 +65,18 @@ def contours(axes, surfaces, levels):
     return axes
 
 
-def _label_places(lines, surface, inside=0.75):
+def _label_places(lines, surface):
     """Choose a point for each contour's label, on the line and well inside the map, in turn above and below the middle.
 
-    A contour that only passes the corners gets none: its label would be cut off, and the colours tell its level.
+    A contour that only passes the corners gets none, as its label would be cut off, nor does one that is smaller than
+    its label: the colours tell their levels.
     """
     half = np.array([np.abs(surface.alphas).max(), np.abs(surface.betas).max()])
     places = []
     for number, path in enumerate(lines.get_paths()):
         vertices = path.vertices / half
-        vertices = vertices[np.abs(vertices).max(axis=1) < inside] if len(vertices) else vertices
+        distance = np.abs(vertices).max(axis=1, initial=0)
+        vertices = vertices[(distance > 0.25) & (distance < 0.75)]
         if len(vertices):
             wanted = np.array([0.3, 1.0 if number % 2 else -1.0])  # off the vertical, where the middle's cross is
             places.append(tuple(half * vertices[np.argmax(vertices @ wanted)]))
@@ -101,6 +103,7 @@ def hills(surfaces, levels, *, width=8.0, height=3.8):
         ax.set(title=title, xlabel="alpha", ylabel="beta", zlim=(scale["vmin"], scale["vmax"]))
         ax.set_zticks(np.log(ticks), [f"{tick:.2g}" for tick in ticks])
         ax.set_zlabel("loss (log)", fontsize=9)
+        ax.set_box_aspect(None, zoom=0.85)  # room for that label
         ax.locator_params(axis="x", nbins=4)
         ax.locator_params(axis="y", nbins=4)
         ax.tick_params(labelsize=7)
