@@ -1,10 +1,12 @@
 """Slices of the loss: against losses of models whose weights were set by hand, which share no code with them."""
 
+import gc
 import math
 import os
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 from resnet_lessons import diagnostics, models
@@ -128,6 +130,35 @@ def test_the_model_is_left_as_it_was(model, images, directions):
     diagnostics.loss_surface(model, *images, directions, ALPHAS, BETAS)
     for variable, value in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(array(variable), value)
+
+
+def test_a_net_is_compiled_once_and_its_new_weights_and_statistics_are_seen(model, images, directions, monkeypatch):
+    made, compiled = [], landscape.backend.compiled
+    monkeypatch.setattr(landscape.backend, "compiled", lambda *args: made.append(1) or compiled(*args))
+    for statistics in ("batch", "moving"):
+        first = diagnostics.loss_surface(model, *images, directions[:1], [0.0], statistics=statistics)
+        model.get_layer("stem_bn1").gamma.assign([3.0, 0.1, 0.2, 0.3])
+        model.get_layer("stem_bn1").moving_mean.assign(np.full(4, 2.0))
+        second = diagnostics.loss_surface(model, *images, directions[:1], [0.0], statistics=statistics)
+        weights = [array(v) for v in model.trainable_variables]
+        state = [array(v) for v in model.non_trainable_variables]
+        right = by_hand(model, *images, weights, training=statistics == "batch")[0]
+        assert second.loss[0] == pytest.approx(right, rel=1e-4)
+        assert abs(first.loss[0] - right) > 1e-3
+        for variable, value in zip(model.non_trainable_variables, state, strict=True):
+            variable.assign(value)
+        seasoned(model)
+    assert len(made) == 2
+
+
+def test_no_net_is_kept_because_it_was_compiled(images):
+    net = small()
+    diagnostics.loss_surface(net, *images, [diagnostics.filter_direction(net, 0)], [0.0])
+    gone = weakref.ref(net)
+    assert gone() in landscape._COMPILED
+    del net
+    gc.collect()
+    assert gone() is None
 
 
 def test_the_model_is_left_as_it_was_when_a_row_fails(model, images, directions, monkeypatch):

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import weakref
 import zipfile
 from pathlib import Path
 
@@ -75,6 +76,9 @@ def filter_direction(model, seed):
 
 def loss_surface(model, x, y, directions, alphas, betas=None, *, statistics="batch", batch_size=128, out=None):
     """Measure loss and error on a line or a grid of points around a model's weights.
+
+    A model is compiled at its first slice. Later slices see its new weights, but no new settings of its layers, such as
+    another activation.
 
     The statistics that batch norm divides by belong to the weights. ``"batch"`` computes them afresh at each point,
     from the very images of a batch; ``"moving"`` keeps those that training gathered for the weights in the middle.
@@ -198,27 +202,43 @@ def _moved(centre, directions, steps):
 
 def _measure(model, x, y, statistics, batch_size):
     """Return a function of weights, a list of arrays, that returns mean loss and error over the images."""
-    from_logits = puts_out_logits(model)
     state = [variable.value for variable in model.non_trainable_variables]
+    x, y = np.asarray(x, "float32"), np.asarray(y, "int32")
+    batches = [(x[i : i + batch_size], y[i : i + batch_size]) for i in range(0, len(x), batch_size)]
+    batches = [tuple(keras.ops.convert_to_tensor(array) for array in batch) for batch in batches]
+    sums = _compiled_sums(model, statistics == "batch", state, *batches[0])
 
-    def sums(weights, images, labels):
-        outputs, _ = model.stateless_call(weights, state, images, training=statistics == "batch")
+    def measure(weights):
+        weights = [keras.ops.convert_to_tensor(array) for array in weights]
+        found = [sums(weights, state, images, labels) for images, labels in batches]
+        return np.sum([[float(loss), float(wrong)] for loss, wrong in found], axis=0) / len(x)
+
+    return measure
+
+
+_COMPILED = weakref.WeakKeyDictionary()  # model: {what it was compiled for: the function}
+
+
+def _compiled_sums(model, training, state, images, labels):
+    """Return a compiled function of weights, state, images and labels: the sums of their losses and errors.
+
+    It is kept for as long as the model is, as compiling a deep net takes longer than a point of a slice.
+    """
+    kept, key = _COMPILED.setdefault(model, {}), (training, tuple(images.shape), *map(id, model.trainable_variables))
+    if key in kept:
+        return kept[key]
+    from_logits, net = puts_out_logits(model), weakref.ref(model)  # what is kept must not keep the model
+
+    def sums(weights, state, images, labels):
+        outputs, _ = net().stateless_call(weights, state, images, training=training)
         outputs = keras.ops.cast(outputs, "float32")
         loss = keras.ops.sparse_categorical_crossentropy(labels, outputs, from_logits=from_logits)
         wrong = keras.ops.cast(keras.ops.argmax(outputs, axis=-1), "int32") != labels
         return keras.ops.sum(loss), keras.ops.sum(keras.ops.cast(wrong, "float32"))
 
-    x, y = np.asarray(x, "float32"), np.asarray(y, "int32")
-    batches = [(x[i : i + batch_size], y[i : i + batch_size]) for i in range(0, len(x), batch_size)]
-    batches = [tuple(keras.ops.convert_to_tensor(array) for array in batch) for batch in batches]
-    sums = backend.compiled(sums, [variable.value for variable in model.trainable_variables], *batches[0])
-
-    def measure(weights):
-        weights = [keras.ops.convert_to_tensor(array) for array in weights]
-        found = [sums(weights, images, labels) for images, labels in batches]
-        return np.sum([[float(loss), float(wrong)] for loss, wrong in found], axis=0) / len(x)
-
-    return measure
+    weights = [variable.value for variable in model.trainable_variables]
+    kept[key] = backend.compiled(sums, weights, state, images, labels)
+    return kept[key]
 
 
 def _steps(name, steps):
