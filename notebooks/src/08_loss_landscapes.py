@@ -2,7 +2,7 @@
 # # 08 Loss landscapes
 #
 # *40 minutes to read and run, 35 more for the exercises. Nothing is trained. The slices take about half a minute on
-# two cores in fast mode (52 seconds of processor time in the stored run), over an hour in full mode (estimated).*
+# two cores in fast mode (about 50 seconds of processor time, measured), over an hour in full mode (estimated).*
 #
 # What does the loss look like around a trained net, and does a shortcut change it? Pictures of such landscapes are
 # well known: smooth bowls with shortcuts, jagged mountains without. This lesson draws them, and finds out what has
@@ -21,8 +21,8 @@
 # ## 1 A slice
 #
 # A net of 20 layers has some 270,000 weights $w$, and its loss $L(w)$ is a function of all of them. Nobody can draw
-# that. But choose a **direction** $d$, one number for each weight, walk along it from
-# the trained net, and measure the loss on the way:
+# that. But choose a **direction** $d$, one number for each weight, walk along it from the trained net, and measure
+# the loss on the way:
 #
 # $$ \ell(\alpha) = L(w + \alpha d) . $$
 #
@@ -485,7 +485,7 @@ for seed in (0, 1):
 # %% [markdown]
 # In the stored run the two slices of v1-20 are up to 0.80 apart, those of plain-20 0.21, and the slices of the two
 # nets 0.66 along one direction and 0.83 along the other. So the nets differ by about as much as two directions of
-# one net.
+# v1-20 do.
 #
 # By both measures v1-20 has the narrower valleys: 0.81 and 0.99 against 1.11 and 1.03 for a rise of 0.5, and 0.59
 # and 0.78 against 1.07 and 1.00 until the loss has doubled. The second measure puts the nets further apart, as the
@@ -527,7 +527,7 @@ alt = "Contour maps of the loss of the plain and the residual net over two rando
 plots.show(fig, alt, f"{count} training images of {dataset.title}")
 
 # %% [markdown]
-# **Figure.** Around both nets (the crosses) the loss rises in every direction of the plane; the inner rings are
+# **Figure.** Around both nets (the crosses) the loss rises towards all sides of the plane; the inner rings are
 # closed, the outer ones leave the map.
 #
 # Are they round? No, but the nets do not differ in that. The innermost ring of plain-20 reaches further to the
@@ -671,8 +671,8 @@ plots.show(fig, alt, f"{len(x)} training images of {dataset.title}")
 # - With the statistics of the middle a slice rises more steeply than with re-estimated ones *(computed)*. The
 #   authors' code takes those of the middle *(quoted)*, this lesson re-estimates them.
 # - At 20 layers a plain net and its residual twin lie in valleys of a similar kind: their slices differ by about as
-#   much as two directions of one net *(computed, one seed each)*. That plain nets of 56 layers look rugged and
-#   residual ones smooth is *quoted*; this lesson has not shown it.
+#   much as two directions of the residual net *(computed, one seed each)*. That plain nets of 56 layers look rugged
+#   and residual ones smooth is *quoted*; this lesson has not shown it.
 # - Along its own gradient, rescaled filter by filter, the loss rises more steeply than along a random direction
 #   *(computed)*.
 #
