@@ -97,6 +97,15 @@ def test_lesions_are_those_of_the_whole_net_run_anew(images, family, depth):
     assert len(set(errors)) > 1
 
 
+def test_logits_are_told_from_probabilities():
+    assert units.puts_out_logits(net("v1", 8)) is True
+    assert units.puts_out_logits(net("v1", 8, style="keras-example", input_shape=(32, 32, 3))) is False
+    inputs = keras.Input((3,))
+    for end in (keras.layers.Dense(10, activation="sigmoid"), keras.layers.BatchNormalization(name="bn")):
+        with pytest.raises(ValueError, match="must end in a dense layer, linear or with a softmax"):
+            units.puts_out_logits(keras.Model(inputs, end(inputs)))
+
+
 def test_unknown_units_and_gates_are_refused():
     plain, gated = net("v1", 8), net("v1", 8, skip="exclusive-gating")
     unknown = r"has the units stage1_block1, .* Received: 'stage4_block1'"

@@ -1,10 +1,12 @@
 """Slices of the loss: against losses of models whose weights were set by hand, which share no code with them."""
 
+import gc
 import math
 import os
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 from resnet_lessons import diagnostics, models
@@ -128,6 +130,35 @@ def test_the_model_is_left_as_it_was(model, images, directions):
     diagnostics.loss_surface(model, *images, directions, ALPHAS, BETAS)
     for variable, value in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(array(variable), value)
+
+
+def test_a_net_is_compiled_once_and_its_new_weights_and_statistics_are_seen(model, images, directions, monkeypatch):
+    made, compiled = [], landscape.backend.compiled
+    monkeypatch.setattr(landscape.backend, "compiled", lambda *args: made.append(1) or compiled(*args))
+    for statistics in ("batch", "moving"):
+        first = diagnostics.loss_surface(model, *images, directions[:1], [0.0], statistics=statistics)
+        model.get_layer("stem_bn1").gamma.assign([3.0, 0.1, 0.2, 0.3])
+        model.get_layer("stem_bn1").moving_mean.assign(np.full(4, 2.0))
+        second = diagnostics.loss_surface(model, *images, directions[:1], [0.0], statistics=statistics)
+        weights = [array(v) for v in model.trainable_variables]
+        state = [array(v) for v in model.non_trainable_variables]
+        right = by_hand(model, *images, weights, training=statistics == "batch")[0]
+        assert second.loss[0] == pytest.approx(right, rel=1e-4)
+        assert abs(first.loss[0] - right) > 1e-3
+        for variable, value in zip(model.non_trainable_variables, state, strict=True):
+            variable.assign(value)
+        seasoned(model)
+    assert len(made) == 2
+
+
+def test_no_net_is_kept_because_it_was_compiled(images):
+    net = small()
+    diagnostics.loss_surface(net, *images, [diagnostics.filter_direction(net, 0)], [0.0])
+    gone = weakref.ref(net)
+    assert gone() in landscape._COMPILED
+    del net
+    gc.collect()
+    assert gone() is None
 
 
 def test_the_model_is_left_as_it_was_when_a_row_fails(model, images, directions, monkeypatch):
@@ -307,6 +338,14 @@ def test_along_one_direction_each_point_is_kept(model, images, directions, count
     assert counted.points == 3
 
 
+def test_a_loss_that_is_no_number_is_not_computed_again(model, images, directions, counted, tmp_path):
+    model.layers[-1].bias.assign(np.full(10, np.nan))
+    for _ in range(2):
+        surface = diagnostics.loss_surface(model, *images, directions[:1], ALPHAS, out=tmp_path / "line.npz")
+        assert np.isnan(surface.loss).all()
+    assert counted.points == 3
+
+
 def test_a_write_that_fails_leaves_the_rows_before_it(model, images, directions, monkeypatch, tmp_path):
     out = tmp_path / "slice.npz"
     save, calls = np.savez, []
@@ -367,7 +406,20 @@ CHANGES = {
     "betas": lambda a: a.update(betas=(0.0, 0.5)),
     "statistics": lambda a: a.update(statistics="moving"),
     "batch size": lambda a: a.update(batch_size=6),
+    "precision": lambda a: a.update(model=in_bfloat16(a["model"])),
 }
+
+
+def in_bfloat16(model):
+    """Return a net of the same weights that computes in another precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        other = small()
+    finally:
+        keras.config.set_dtype_policy(before)
+    other.set_weights(model.get_weights())
+    return other
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -377,10 +429,17 @@ def test_a_file_of_another_slice_is_refused(model, images, directions, tmp_path,
     first = diagnostics.loss_surface(**arguments)
     before = arguments["out"].read_bytes()
     CHANGES[change](arguments)
-    with pytest.raises(ValueError, match=f"slice.npz holds a slice of other {change}"):
+    with pytest.raises(ValueError, match=f"slice.npz holds a slice of other {change}\\."):
         diagnostics.loss_surface(**arguments)
     assert arguments["out"].read_bytes() == before
     assert np.isfinite(first.loss).all()
+
+
+def test_a_file_of_another_backend_is_refused(model, images, directions, tmp_path, monkeypatch):
+    diagnostics.loss_surface(model, *images, directions[:1], [0.0], out=tmp_path / "slice.npz")
+    monkeypatch.setattr(landscape.backend, "BACKEND", "another")
+    with pytest.raises(ValueError, match="holds a slice of other backend"):
+        diagnostics.loss_surface(model, *images, directions[:1], [0.0], out=tmp_path / "slice.npz")
 
 
 def test_moving_statistics_are_among_the_weights(model, images, directions, tmp_path):
@@ -424,3 +483,33 @@ def test_bad_input_is_told(model, images, directions, changes, says):
     arguments = {"x": images[0], "y": images[1], "directions": directions[:1], "alphas": ALPHAS} | changes
     with pytest.raises(ValueError, match=says):
         diagnostics.loss_surface(model, **arguments)
+
+
+# the width
+
+
+def test_a_width_is_measured_on_straight_lines():
+    assert diagnostics.slice_width([-1, 0, 0.5, 1], [3, 1, 1.5, 5], rise=1) == pytest.approx(
+        0.5 + 0.5 + 0.5 * 0.5 / 3.5
+    )
+    assert diagnostics.slice_width([-1, 0, 1], [3, 1, math.nan], rise=1) == pytest.approx(0.5)
+    assert diagnostics.slice_width([-1, 0, 1], [2, 1, 2], rise=0) == 0
+
+
+@pytest.mark.parametrize(
+    ("losses", "rise", "says"),
+    [
+        ([2, math.nan, 2], 0.5, "The loss at 0 must be a finite number. Received: nan"),
+        ([2, math.inf, 2], 0.5, "The loss at 0 must be a finite number. Received: inf"),
+        ([2, 1, 2], -0.5, "rise must be a number of at least 0. Received: -0.5"),
+        ([2, 1, 2], math.nan, "rise must be a number of at least 0. Received: nan"),
+    ],
+)
+def test_no_width_is_made_up(losses, rise, says):
+    with pytest.raises(ValueError, match=says):
+        diagnostics.slice_width([-1, 0, 1], losses, rise)
+
+
+def test_a_width_needs_the_middle():
+    with pytest.raises(ValueError, match="0 must be among the alphas"):
+        diagnostics.slice_width([-1, 1], [2, 2], rise=1)

@@ -25,6 +25,7 @@ def test_levels_span_all_surfaces_at_equal_ratios(pair):
     assert levels[[0, -1]] == pytest.approx([0.5, 60.5])
     assert np.diff(np.log(levels)) == pytest.approx(np.log(121) / 4)
     assert plots.loss_levels([s for _, s in pair], count=5, top=5)[-1] == pytest.approx(5)
+    assert plots.loss_levels([s for _, s in pair], count=5, top=100)[-1] == pytest.approx(60.5)  # a ceiling, no more
 
 
 def test_a_loss_that_is_no_number_does_not_set_the_levels(pair):
@@ -52,6 +53,29 @@ def test_maps_share_one_scale_and_one_bar(pair):
     assert any(ax.texts for ax in axes)  # levels on the lines: nothing is told by colour alone
 
 
+@pytest.mark.parametrize(
+    ("top", "worst", "says"), [(100, 60.5, "60"), (20, 60.5, "20 or more"), (100, np.nan, "60 or more")]
+)
+def test_the_bar_says_more_only_where_a_loss_lies_above_its_end(pair, top, worst, says):
+    levels = plots.loss_levels([s for _, s in pair], top=top)
+    pair[1][1].loss[0, 0] = worst
+    fig, axes = plots.figure(2)
+    plots.contours(axes, pair, levels)
+    assert fig.axes[2].get_yticklabels()[-1].get_text() == says
+
+
+def test_labels_lie_on_their_lines_and_well_inside_the_map():
+    """Of a bowl whose level lines are known."""
+    bowl = surface(1.0, 4.0, points=41)
+    _, ax = plots.figure()
+    plots.contours(ax, [("", bowl)], np.array([1.0, 2.0, 3.0, 11.0, 13.0]))
+    assert [text.get_text() for text in ax.texts] == ["2", "3"]  # that of 11 only passes the corners
+    for text in ax.texts:
+        alpha, beta = text.get_position()
+        assert 1 + 4 * (alpha**2 + 2 * beta**2) == pytest.approx(float(text.get_text()), rel=0.1)
+        assert max(abs(alpha), abs(beta)) < 0.75
+
+
 def test_a_map_lies_the_right_way_round():
     """The loss of this surface rises twice as fast with beta, the vertical axis."""
     _, ax = plots.figure()
@@ -76,4 +100,5 @@ def test_hills_share_floor_and_ceiling(pair):
     levels = np.geomspace(0.5, 5, 9)
     fig = plots.hills(pair, levels)
     assert [ax.get_zlim() for ax in fig.axes] == [pytest.approx((np.log(0.5), np.log(5)))] * 2
+    assert [ax.get_zlabel() for ax in fig.axes] == ["loss (log)"] * 2
     assert [label.get_text() for label in fig.axes[0].get_zticklabels()] == ["0.5", "0.89", "1.6", "2.8", "5"]

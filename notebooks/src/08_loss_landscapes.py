@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 08 Loss landscapes
 #
-# *40 minutes to read and run, 35 more for the exercises. Nothing is trained. The slices take about a minute on two
-# cores in fast mode, half an hour in full mode (estimated).*
+# *40 minutes to read and run, 35 more for the exercises. Nothing is trained. The slices take about half a minute on
+# two cores in fast mode (about 50 seconds of processor time, measured), over an hour in full mode (estimated).*
 #
 # What does the loss look like around a trained net, and does a shortcut change it? Pictures of such landscapes are
 # well known: smooth bowls with shortcuts, jagged mountains without. This lesson draws them, and finds out what has
@@ -14,8 +14,8 @@
 # - compare a plain net of 20 layers with its residual twin, and ask what the picture leaves out.
 #
 # You should have read [lesson 02](02_residual_blocks.ipynb). Every number is *computed* in a cell above it or
-# *quoted* from a paper, and the text says which. The nets are *recorded*: they ship with the package, one seed
-# each.
+# *quoted* from a paper, and the text says which. The nets, and how well they do on the test images, are *recorded*:
+# they ship with the package, one seed each.
 
 # %% [markdown]
 # ## 1 A slice
@@ -28,20 +28,20 @@
 #
 # That is a **slice**. With a second direction, $L(w + \alpha a + \beta b)$ is a surface over a plane.
 #
-# Here are two trained nets that differ in their shortcuts alone.
+# Sections 1 to 3 are about the tool and use one net, v1-20. That is the package's name for what lesson 07 calls
+# ResNet-20. Section 4 puts its plain twin beside it.
 
 # %% tags=["nbval-ignore-output"]
 from resnet_lessons import batches, data, recipes, training
 from resnet_lessons.specs import Spec
 
 dataset = data.load("cifar10")
-DEPTH = 20
-nets = {spec.name: training.trained(spec, data=dataset.name) for spec in (Spec("plain", DEPTH), Spec("v1", DEPTH))}
+net = training.trained(Spec("v1", 20), data=dataset.name)
 print(dataset.source)
-assert list(nets) == ["plain-20", "v1-20"]
+assert net.name == "v1_20"
 
 # %% [markdown]
-# The loss that training made small is that on the training images. Take 128 of them, as they are: without the
+# The loss that training made small is that on the training images. Take 64 of them, as they are: without the
 # random crops and flips, which would change the picture from point to point.
 
 # %%
@@ -54,7 +54,7 @@ def some_images(count):
     return batches.normalize(dataset.x_train[chosen[:count]], mean), dataset.y_train[chosen[:count]]
 
 
-x, y = some_images(128)
+x, y = some_images(64)
 print(x.shape, y.shape)
 
 # %% [markdown]
@@ -100,14 +100,12 @@ def loss_at(net, direction, alpha, training=True):
 
 
 # %% [markdown]
-# The package has the same. `diagnostics.loss_surface` calls the net as a pure function of its weights, compiled
-# once for all points, so the net is never changed. It took half the processor time of a loop like ours when we
-# measured it (56 layers, 128 images, two cores). Does it find the same?
+# The package has the same. `diagnostics.loss_surface` calls the net as a pure function of its weights, compiled at
+# its first slice, so the net is never changed. Does it find the same?
 
 # %%
 from resnet_lessons import diagnostics
 
-net = nets["v1-20"]
 ours = random_direction(net, seed=0)
 raw = diagnostics.raw_direction(net, seed=0)
 print("the same direction:", all(np.allclose(a, b, atol=1e-5) for a, b in zip(ours, raw, strict=True)))
@@ -118,59 +116,90 @@ print("the same losses:", np.allclose(surface.loss, by_hand, rtol=1e-3))
 # %% [markdown]
 # ## 2 How long is a step?
 #
-# A slice of one net looks wide, that of another narrow. Is the wide one flatter? Try it on two nets of which you
-# know the answer. Multiply all weights of every convolution of v1-20 by 4. A batch norm follows each convolution
-# and divides by the standard deviation, so that the factor is gone again.
+# A slice of one net looks wide, that of another narrow. Is the wide one flatter? Try it on nets of which you know
+# the answer. Multiply all weights of a convolution of v1-20 by a factor. A batch norm follows and divides by the
+# standard deviation, so that the factor is gone again. In inference mode it divides by moving statistics, which we
+# scale, too.
 
 
 # %%
-def rescaled(factor):
-    """Return v1-20 with the kernel of each convolution multiplied by a factor."""
-    twin = training.trained(Spec("v1", DEPTH), data=dataset.name)
-    for layer in twin.layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            layer.kernel.assign(factor * layer.kernel)
+import itertools
+
+
+def rescaled(factors):
+    """Return v1-20 with each convolution's kernel multiplied by one of the factors, which take turns."""
+    twin = training.trained(Spec("v1", 20), data=dataset.name)
+    convolutions = [layer for layer in twin.layers if isinstance(layer, keras.layers.Conv2D)]
+    for layer, factor in zip(convolutions, itertools.cycle(factors)):
+        layer.kernel.assign(factor * layer.kernel)
+        batch_norm = twin.get_layer(layer.name.replace("conv", "bn"))
+        batch_norm.moving_mean.assign(factor * batch_norm.moving_mean)
+        batch_norm.moving_variance.assign(factor**2 * batch_norm.moving_variance)
     return twin
 
 
-twin = rescaled(4)
-outputs = [np.array(model(x, training=True)) for model in (net, rescaled(1), twin)]
-print("the same outputs:", np.allclose(outputs[0], outputs[2], atol=0.01 * np.abs(outputs[0]).max()))
-
 # %% [markdown]
-# So net and twin are one function, written with other numbers. (The small constant inside batch norm's root, 1e-5,
-# makes a difference in the last digits.)
-#
-# **Predict.** Walk from both along the *same* raw direction, with the same steps. Do you get the same slice, a
-# wider one for the twin, or a narrower one?
+# One twin gets the factor 4 in all convolutions. The other, the *uneven* twin, gets 4 and 1/4 in turn.
 
 # %% tags=["nbval-ignore-output"]
-alphas = np.linspace(-1, 1, 9)
-slices = {name: diagnostics.loss_surface(m, x, y, [raw], alphas) for name, m in (("net", net), ("twin", twin))}
+twin, uneven = rescaled([4]), rescaled([4, 1 / 4])
+logits, *others = (np.array(model(x, training=False)) for model in (net, twin, uneven))
+print(f"logits from {logits.min():.1f} to {logits.max():.1f}")
+for name, found in zip(("twin", "uneven twin"), others, strict=True):
+    print(f"{name}: differs by at most {np.abs(found - logits).max():.0e}")
+    assert np.abs(found - logits).max() < 0.1 * np.ptp(logits)
+
+# %% [markdown]
+# So the three are one function, written with other numbers. What difference there is comes from rounding, and from
+# the small constant inside batch norm's root, 1e-5, which does not grow with the weights.
+#
+# **Predict.** Walk from net and twin along the *same* raw direction, with the same steps. Do you get the same
+# slice, a wider one for the twin, or a narrower one?
+
+# %% tags=["nbval-ignore-output"]
+alphas = np.linspace(-1, 1, 7)
+walks = {"v1-20": (net, raw), "times 4, the direction of v1-20": (twin, raw)}
+slices = {name: diagnostics.loss_surface(model, x, y, [step], alphas) for name, (model, step) in walks.items()}
 for name, found in slices.items():
-    print(f"{name:5}", found.loss.round(2))
-rise = {name: np.mean(found.loss[[0, -1]]) - found.loss[4] for name, found in slices.items()}  # at alpha = -1 and 1
-assert rise["net"] > 2 * rise["twin"]
+    print(f"{name:31}", found.loss.round(2))
+rise = [np.mean(found.loss[[0, -1]]) - found.loss[3] for found in slices.values()]  # at alpha = -1 and 1
+assert rise[0] > 2 * rise[1]
+
+# %% [markdown]
+# The twin looks much flatter. But is the comparison fair? By the rule of section 1 a direction is as long as all
+# kernels together, so the twin's own raw direction is four times as long.
+#
+# **Predict.** Does each net's *own* raw direction make the slices of all three the same?
+
+# %% tags=["nbval-ignore-output"]
+for name, model in {"times 4": twin, "times 4 and 1/4 in turn": uneven}.items():
+    slices[name] = diagnostics.loss_surface(model, x, y, [diagnostics.raw_direction(model, seed=0)], alphas)
+    print(f"{name:31}", slices[name].loss.round(2))
+own, _, twins, unevens = (found.loss for found in slices.values())
+assert np.abs(unevens - own).max() > 2 * np.abs(twins - own).max()
 
 # %%
 from resnet_lessons import plots
 
 fig, ax = plots.figure()
 for number, (name, found) in enumerate(slices.items()):
-    plots.line(ax, number, found.alphas, found.loss, {"net": "v1-20", "twin": "v1-20, convolutions times 4"}[name])
-ax.set(xlabel="alpha, along one raw direction", ylabel="loss", ylim=(0, None))
+    plots.line(ax, number, alphas, found.loss, name)
+ax.set(xlabel="alpha, along each net's own raw direction but for one line", ylabel="loss", ylim=(0, None))
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-alt = "Loss along a raw direction: the net's slice rises on both sides, that of its rescaled twin is nearly level."
-plots.show(fig, alt, f"128 training images of {dataset.title}")
+alt = "Loss along raw directions. Of the twin: level along the net's, nearly the net's along its own. Uneven: steep."
+plots.show(fig, alt, f"{len(x)} training images of {dataset.title}")
 
 # %% [markdown]
-# **Figure.** The same function looks flat or sharp, depending on the scale in which its weights happen to be
-# written.
+# **Figure.** One function, four slices: flat with a common factor and the old direction, nearly the old slice with
+# a direction of its own, and far steeper with uneven factors, although each of those directions follows one rule.
 #
-# A step that is long against small weights is short against large ones. Whoever multiplies the weights by 100 gets
-# a slice as flat as they like. And this is no trick that only a lesson plays: weight decay shrinks the weights in
-# front of a batch norm, a larger learning rate lets them grow, and neither says anything about the function. So
-# along a raw direction two trained nets must not be compared.
+# The twin's own slice is not quite that of v1-20, as its dense layer was not multiplied and gets noise four times
+# as long, too (an argument).
+#
+# A step that is long against small weights is short against large ones. One common factor is cancelled by the
+# overall length already; factors that differ from layer to layer are not. And this is no trick that only a lesson
+# plays: weight decay shrinks the weights in front of a batch norm, updates make them longer, and the length that is
+# left says nothing about the function. So along raw directions two trained nets must not be compared.
 #
 # ### Filter normalization
 #
@@ -216,21 +245,34 @@ checks.filter_normalized(filter_normalized)
 #
 # `diagnostics.filter_direction` draws such a direction for a whole net.
 #
-# **Predict.** Net and twin again, each along the filter-normalized direction that belongs to its own weights, from
-# the same random numbers. The same slice, wider, or narrower?
+# **Predict.** Net and uneven twin again, each along the filter-normalized direction that belongs to its own
+# weights, from the same random numbers. The same slice, or two?
 
 # %%
-slices = [
-    diagnostics.loss_surface(model, x, y, [diagnostics.filter_direction(model, seed=0)], alphas)
-    for model in (net, twin)
-]
-difference = np.abs(slices[0].loss - slices[1].loss).max()
-print("the same slice, to 2% of its height:", bool(difference < 0.02 * np.ptp(slices[0].loss)))
+filtered = {
+    name: diagnostics.loss_surface(model, x, y, [diagnostics.filter_direction(model, seed=0)], alphas)
+    for name, model in (("v1-20", net), ("times 4 and 1/4 in turn", uneven))
+}
+one, other = (found.loss for found in filtered.values())
+print("the same slice, to 2% of its height:", bool(np.abs(one - other).max() < 0.02 * np.ptp(one)))
+
+# %%
+fig, ax = plots.figure()
+for number, (name, found) in enumerate(filtered.items()):
+    plots.line(ax, number, alphas, found.loss, name)
+ax.set(xlabel="alpha, along each net's own filter-normalized direction", ylabel="loss", ylim=(0, None))
+ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+alt = "Loss of the net and of its uneven twin along their filter-normalized directions: the two lines coincide."
+plots.show(fig, alt, f"{len(x)} training images of {dataset.title}")
 
 # %% [markdown]
-# The same. The direction has grown with the weights, so the factor cancels. What filter normalization does *not*
-# cancel: the scales and shifts of batch norm, the size of the logits, and everything else that is no factor of one
-# filter. It makes slices comparable where filters differ by factors, and no further.
+# **Figure.** Along filter-normalized directions the net and its uneven twin have one slice: the dashes lie on the
+# line.
+#
+# The direction has grown and shrunk with the weights, so the factors cancel. What filter normalization does *not*
+# cancel is all that is no factor in front of a batch norm. Multiply the dense layer by 2: the logits are others,
+# and so is the loss, in the middle too. The same holds for batch norm's scales and shifts. It makes slices
+# comparable where filters differ by factors, and no further.
 #
 # **Exercise 2** (15 minutes). So what was wrong with the slice along the raw direction? At $\alpha = 1$ each filter
 # has moved by some share of its own length. Find the filter that moves by the largest share, over all layers.
@@ -285,8 +327,9 @@ for kind, direction in {"raw": raw, "filter": diagnostics.filter_direction(net, 
 
 # %% [markdown]
 # One step along the raw direction moves some filters by more than their own length and others by a small part of
-# it. The loss is then mostly that of the filters that have moved most. (In the stored run the ratios differ by a
-# factor of nearly 20.) Along the filter-normalized direction all filters move alike.
+# it. (In the stored run the ratios differ by a factor of 18.) We expect the loss to be mostly that of the filters
+# that have moved most: an argument, not measured here. Along the filter-normalized direction all filters move
+# alike.
 #
 # ## 3 Whose statistics?
 #
@@ -298,16 +341,15 @@ for kind, direction in {"raw": raw, "filter": diagnostics.filter_direction(net, 
 # - **re-estimate** them at each point. One forward pass in training mode does that, with the statistics of the
 #   images at hand. Then a point is the net that has these weights and batch norms that do what they are for.
 #
-# **Predict.** In the middle the two nearly agree. Which slice rises faster to the sides?
+# **Predict.** In the middle the two differ little. Which slice rises faster to the sides?
 
 # %% tags=["nbval-ignore-output"]
 direction = diagnostics.filter_direction(net, seed=0)
-kinds = {
-    kind: diagnostics.loss_surface(net, x, y, [direction], alphas, statistics=kind) for kind in ("batch", "moving")
-}
+moving = diagnostics.loss_surface(net, x, y, [direction], alphas, statistics="moving")
+kinds = {"batch": filtered["v1-20"], "moving": moving}
 for kind, found in kinds.items():
     print(f"{kind:7}", found.loss.round(2))
-assert np.all(kinds["moving"].loss[[0, -1]] > 1.3 * kinds["batch"].loss[[0, -1]])
+assert moving.loss[[0, -1]].mean() > 1.3 * kinds["batch"].loss[[0, -1]].mean()
 
 # %%
 fig, ax = plots.figure()
@@ -317,36 +359,52 @@ for number, (kind, found) in enumerate(kinds.items()):
 ax.set(xlabel="alpha, along one filter-normalized direction", ylabel="loss", ylim=(0, None))
 ax.legend(title="statistics", frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 alt = "Loss of v1-20 along one direction, twice: with the statistics of the middle it rises more steeply on both sides."
-plots.show(fig, alt, f"128 training images of {dataset.title}")
+plots.show(fig, alt, f"{len(x)} training images of {dataset.title}")
 
 # %% [markdown]
-# **Figure.** With the statistics of the middle the slice rises far more steeply: it measures how fast the
-# statistics go out of date, together with how the loss changes.
+# **Figure.** With the statistics of the middle the slice rises three to four times as high.
+#
+# That slice measures two things at once: how fast the statistics go out of date, and how the loss changes (an
+# argument).
 #
 # Neither is wrong; they answer different questions. The authors' code evaluates in inference mode (quoted:
 # `net.eval()` in its `evaluation.py`), so with the statistics of the middle. We **re-estimate from here on**, for
 # two reasons. Training does: the loss that an update descends is that with the statistics of the batch. And with
 # those of the middle a net is punished for being moved at all: its layers receive inputs off their scale, which the
-# next update would mend. The price: the statistics come from 128 images, not from all, so the loss in the middle is
-# not exactly that of the net in use.
+# next updates would mend (an argument). The price: the statistics come from 64 images, not from all, so the loss
+# in the middle is not exactly that of the net in use.
 #
 # ## 4 With and without shortcuts, along a line
 #
-# Now the comparison. The same random numbers, a direction for each net that is normalized to its own filters, the
-# same images, the same steps.
-#
+# Now the comparison, of two nets whose architectures differ in their shortcuts alone: plain-20 and its residual
+# twin v1-20. Both were trained once, from seed 0, by the recipe "short". Each gets a direction that is normalized
+# to its own filters, of the same random numbers, and they share images and steps.
+
+# %% tags=["nbval-ignore-output"]
+from resnet_lessons import results
+
+DEPTH = 20  # of both nets, here and in sections 5 and 6
+specs = {spec.name: spec for spec in (Spec("plain", DEPTH), Spec("v1", DEPTH))}
+nets = {name: training.trained(spec, data=dataset.name) for name, spec in specs.items()}
+recorded = [r for r in results.load() if r.spec in specs.values() and r.data["name"] == dataset.name]
+for record in recorded:
+    updates, error = record.recipe["steps"], record.result["test_error"]
+    print(f"{record.spec.name}: {updates:,} updates, {100 * error:.1f}% of the test images wrong (recorded)")
+assert {record.spec.name for record in recorded} == nets.keys()
+
+# %% [markdown]
 # **Predict.** Two random directions, two nets. Will the two slices of one net differ more, or the slices of the two
 # nets?
 
 # %% tags=["nbval-ignore-output"]
-fine, lines = np.linspace(-1, 1, 17), {}
+steps, lines = np.linspace(-1, 1, 11), {}
 for name, model in nets.items():
     for seed in (0, 1):
         direction = diagnostics.filter_direction(model, seed)
-        lines[name, seed] = diagnostics.loss_surface(model, x, y, [direction], fine)
+        lines[name, seed] = diagnostics.loss_surface(model, x, y, [direction], steps)
 for (name, seed), found in lines.items():
-    print(f"{name:9} direction {seed}: loss {found.loss[8]:.2f} in the middle, {found.loss.max():.2f} at most")
-assert all(found.loss[8] < found.loss[[0, -1]].min() for found in lines.values())
+    print(f"{name:9} direction {seed}: loss {found.loss[5]:.2f} in the middle, {found.loss.max():.2f} at most")
+assert all(found.loss[5] < found.loss[[0, -1]].min() for found in lines.values())
 
 # %%
 fig, ax = plots.figure()
@@ -354,11 +412,11 @@ for number, ((name, seed), found) in enumerate(lines.items()):
     plots.line(ax, number, found.alphas, found.loss, f"{name}, direction {seed}")
 ax.set(xlabel="alpha", ylabel="loss", ylim=(0, None))
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-alt = "Loss along two filter-normalized directions for plain-20 and v1-20: four valleys, each with its bottom near 0."
-plots.show(fig, alt, f"128 training images of {dataset.title}")
+alt = "Loss along two filter-normalized directions for the plain and the residual net: four valleys around 0."
+plots.show(fig, alt, f"{len(x)} training images of {dataset.title}")
 
 # %% [markdown]
-# **Figure.** Along both directions both nets lie at the bottom of a valley, and at 20 layers no valley is jagged.
+# **Figure.** Along both directions both nets lie in a valley; at steps of 0.2 nothing jagged shows.
 #
 # Which is the sharper one? That should be a number. A simple one is the width of the valley: how far can you walk
 # until the loss has risen by a given amount?
@@ -402,78 +460,108 @@ checks.slice_width(slice_width)
 #
 # </details>
 #
-# `diagnostics.slice_width` does the same. Here are the widths for a rise of 0.5.
+# `diagnostics.slice_width` does the same. Here are the widths for a rise of 0.5, and for a rise by the loss in the
+# middle, so up to twice that loss. Below them the answer to the question above: the largest difference between two
+# slices, over all points.
 
 # %% tags=["nbval-ignore-output"]
 for (name, seed), found in lines.items():
-    width = diagnostics.slice_width(found.alphas, found.loss, rise=0.5)
-    print(f"{name:9} direction {seed}: width {width:.2f}")
-    assert 0 < width <= 2
+    widths = [diagnostics.slice_width(steps, found.loss, rise) for rise in (0.5, found.loss[5])]
+    print(f"{name:9} direction {seed}: width {widths[0]:.2f} for a rise of 0.5, {widths[1]:.2f} until doubled")
+    assert 0 < min(widths) <= max(widths) <= 2
+
+
+def apart(one, other):
+    """Return the largest difference between two slices."""
+    return np.abs(lines[one].loss - lines[other].loss).max()
+
+
+plain, residual = nets
+for name in nets:
+    print(f"{name}, two directions: up to {apart((name, 0), (name, 1)):.2f} apart")
+for seed in (0, 1):
+    print(f"direction {seed}, two nets: up to {apart((plain, seed), (residual, seed)):.2f} apart")
 
 # %% [markdown]
-# In the stored run v1-20 has the narrower valleys, 0.88 and 1.06 against 1.12 and 1.13. But its own two directions
-# differ by more than its wider valley differs from plain-20's. So these slices do not say that a shortcut makes the
-# valley of a 20-layer net wider; nor do two directions of one seed say that it makes it narrower. And a width
-# leaves out how deep the valley is: v1-20 has the lower floor.
+# In the stored run the two slices of v1-20 are up to 0.80 apart, those of plain-20 0.21, and the slices of the two
+# nets 0.66 along one direction and 0.83 along the other. So the nets differ by about as much as two directions of
+# v1-20 do.
+#
+# By both measures v1-20 has the narrower valleys: 0.81 and 0.99 against 1.11 and 1.03 for a rise of 0.5, and 0.59
+# and 0.78 against 1.07 and 1.00 until the loss has doubled. The second measure puts the nets further apart, as the
+# lower floor of v1-20, 0.28 against 0.46, has doubled sooner. But the two directions of v1-20 differ by more than
+# its wider valley differs from the narrower one of plain-20. So these slices do not say that a shortcut makes the
+# valley of a 20-layer net wider; nor do two directions of one seed say that it makes it narrower.
 #
 # ## 5 Over a plane
 #
-# With two directions the slice is a surface. Fast mode takes 9x9 points and 128 images, full mode 51x51 points and
-# 512 images. In full mode `out=` names a file that gets each row as soon as it is finished. If you interrupt the
-# cell, or lose the kernel, run it again: it goes on where it was. A file of another net, other directions or other
-# images is refused.
+# With two directions the slice is a surface. Fast mode takes 7x7 points and 64 images, full mode 51x51 points and
+# 512 images. `out=` names a file that gets each row as soon as it is finished. If you interrupt the cell, or lose
+# the kernel, run it again: it goes on where it was. Once the file is complete the cell only reads it. A file of
+# another net, other directions or other images is refused.
 #
 # **Predict.** Will the contours of one net be round, and those of the other not?
 
 # %% tags=["nbval-ignore-output"]
-points, count = {"fast": (9, 128), "full": (51, 512)}[recipes.mode()]
+points, count = {"fast": (7, 64), "full": (51, 512)}[recipes.mode()]
 grid, images, surfaces = np.linspace(-1, 1, points), some_images(count), {}
 for name, model in nets.items():
     directions = [diagnostics.filter_direction(model, seed) for seed in (0, 1)]
-    out = f"runs/{dataset.name}-{name}-{points}.npz" if recipes.mode() == "full" else None
-    surfaces[name] = diagnostics.loss_surface(model, *images, directions, grid, grid, out=out)
+    file = f"{name}-{dataset.name}-{points}x{points}-{count}-{keras.backend.backend()}.npz"
+    surfaces[name] = diagnostics.loss_surface(model, *images, directions, grid, grid, out=f"../runs/landscape/{file}")
     lowest, highest = surfaces[name].loss.min(), surfaces[name].loss.max()
     print(f"{name:9} {points}x{points} points: loss from {lowest:.2f} to {highest:.2f}")
-    assert lowest < 0.5 * highest
+    assert lowest < 0.8 * highest
 
 # %% [markdown]
 # Two maps can be compared only on one scale. These share their levels and colours. The levels grow by equal
 # *ratios*, as the loss differs by a factor from the middle to the corners; on a linear scale the middle would be
-# one flat spot. What lies above 5 is drawn as 5: nobody needs to know how bad a ruined net is.
+# one flat spot. What lies above 5 is drawn as 5 (in the stored maps nothing does): nobody needs to know how bad a
+# ruined net is.
 
 # %%
 levels = plots.loss_levels(list(surfaces.values()), count=9, top=5)
-fig, axes = plots.figure(2, height=3.9)
+fig, axes = plots.figure(2, height=4.4)
 plots.contours(axes, list(surfaces.items()), levels)
-alt = "Contour maps of the loss of plain-20 and v1-20 over the same two random directions: closed rings around 0."
+alt = "Contour maps of the loss of the plain and the residual net over two random directions, on one scale."
 plots.show(fig, alt, f"{count} training images of {dataset.title}")
 
 # %% [markdown]
-# **Figure.** Around both nets of 20 layers the loss rises in every direction of the plane, in closed rings with the
-# trained net (the cross) near their middle.
+# **Figure.** Around both nets (the crosses) the loss rises towards all sides of the plane; the inner rings are
+# closed, the outer ones leave the map.
+#
+# Are they round? No, but the nets do not differ in that. The innermost ring of plain-20 reaches further to the
+# left, the inner ones of v1-20 are longer upwards than sideways, along its wider valley. The corners come from the
+# map's 7 points a side.
+#
+# A ring is one loss, not one rise, and the floors of the two nets differ: for widths as in section 4, subtract the
+# floor first.
 
 # %%
 fig = plots.hills(list(surfaces.items()), levels)
-alt = "The same two surfaces in three dimensions: two bowls, whose height is the logarithm of the loss, cut at 5."
+alt = "The same two surfaces in three dimensions; their height is the logarithm of the loss."
 plots.show(fig, alt, f"{count} training images of {dataset.title}")
 
 # %% [markdown]
-# **Figure.** The same surfaces as bowls. A picture in three dimensions impresses more and tells less: what lies
-# behind a rim cannot be read.
+# **Figure.** The same surfaces as bowls, whose height is the logarithm of the loss. A picture in three dimensions
+# impresses more and tells less: what lies behind a rim cannot be read.
 #
-# Neither net has a jagged surface. Where do the well-known mountains come from, then? Li et al. (2018, Fig. 5) show
-# them for plain nets of 56 and 110 layers; at 20 layers their plain net has a benign surface, too, and with
-# shortcuts the deeper ones stay benign (*quoted*). So the claim is about depth, and a pair of 20 layers agrees with
-# it without testing it: a pair of trained 56-layer nets does not ship yet. Nor does a picture of ours compare
-# directly with one of theirs. Their code keeps the statistics of the middle, and section 3 has shown how much that
-# alone adds. Whether their mountains would stand with re-estimated statistics is not measured here.
+# Neither net has a jagged surface, as far as points 1/3 apart can tell. Where do the well-known mountains come
+# from, then? Li et al. (2018, Fig. 1) draw ResNet-56 with and without shortcuts in three dimensions. The height
+# seems to be a logarithm there, too: the names of the figure's files contain "Log", and the authors' README makes
+# such a picture with the option `--log`. Their contour maps go by depth (Fig. 5): without shortcuts that of 20
+# layers is benign, those of 56 and 110 are not; with shortcuts all three are (*quoted*). So the claim is about
+# depth, and a pair of 20 layers agrees with it without testing it: of the pair of 56 layers only plain-56 ships
+# trained. Nor does a picture of ours compare directly with one of theirs. Their code keeps the statistics of the
+# middle, and section 3 has shown how much that alone adds. Whether their mountains would stand with re-estimated
+# statistics is not measured here.
 #
 # ## 6 What the picture does not show
 #
 # Two directions of 270,000. A random direction is nearly orthogonal to any given one, so a random plane holds next
 # to nothing of the one direction that training looks at: the gradient. Compare.
 #
-# **Predict.** Make a direction of the gradient, scale it like the others, filter by filter, and walk along it. Is
+# **Predict.** Make a direction of the gradient: scale it like the others, filter by filter, and walk along it. Is
 # that slice as wide as the random ones?
 
 # %%
@@ -485,62 +573,74 @@ def scaled(part, kernel):
     if part.ndim == 1:
         return np.zeros_like(part)
     others = tuple(range(part.ndim - 1))
-    return part * np.sqrt(np.sum(kernel**2, axis=others) / np.sum(part**2, axis=others))
+    return part * np.sqrt(np.sum(kernel**2, axis=others) / np.maximum(np.sum(part**2, axis=others), 1e-30))
 
 
-def gradient_direction(net):
-    """Return the loss's gradient as a direction, each filter scaled to the length of the net's."""
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    _, gradients = backend.gradients(net, x, y, loss)
-    return [scaled(part, v.numpy()) for part, v in zip(gradients, net.trainable_variables, strict=True)]
+def cosine(one, other):
+    """Return the cosine of the angle between two directions."""
+    return sum(np.vdot(a, b) for a, b in zip(one, other, strict=True)) / norm(one) / norm(other)
 
+
+def reach(found, side):
+    """Return how far the loss stays within 0.5 of that in the middle, to the right (side 1) or to the left (-1)."""
+    kept = side * found.alphas >= 0
+    return diagnostics.slice_width(found.alphas[kept], found.loss[kept], rise=0.5)
+
+
+# %% [markdown]
+# The scaling turns the direction: a filter with a small gradient gets as much weight as one with a large. How much
+# of the gradient is left is told by the cosine of the angle between the two: 1 for the same direction, 0 for
+# orthogonal ones. How far is near? We do not know before, so each step is half as long as the one before it, from
+# 1/2 to 1/1024.
 
 # %% tags=["nbval-ignore-output"]
-uphill = gradient_direction(net)
-random = diagnostics.filter_direction(net, seed=0)
-cosine = sum(np.vdot(a, b) for a, b in zip(uphill, random, strict=True)) / norm(uphill) / norm(random)
-print(f"cosine of the angle between the two: {cosine:.4f}")
-assert abs(cosine) < 0.05
-
-# %% tags=["nbval-ignore-output"]
-near = np.linspace(-0.5, 0.5, 17)
-along = {"uphill": uphill, "random": random}
-along = {name: diagnostics.loss_surface(net, x, y, [direction], near) for name, direction in along.items()}
+model = nets[residual]
+_, gradient = backend.gradients(model, x, y, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+uphill = [scaled(part, v.numpy()) for part, v in zip(gradient, model.trainable_variables, strict=True)]
+random = diagnostics.filter_direction(model, seed=0)
+print(f"cosine with the gradient: {cosine(uphill, gradient):.2f} after scaling, {cosine(random, gradient):.4f} random")
+near = np.array([-(2.0**-k) for k in range(1, 11)] + [0] + [2.0**-k for k in range(10, 0, -1)])
+along = {"uphill": diagnostics.loss_surface(model, x, y, [uphill], near), "random": lines[residual, 0]}
 for name, found in along.items():
-    print(f"{name}: width {diagnostics.slice_width(near, found.loss, rise=0.5):.2f}, highest {found.loss.max():.1f}")
-assert along["uphill"].loss.max() > 1.5 * along["random"].loss.max()
+    lowest = found.loss.argmin()
+    print(f"{name}: 0.5 above the middle at {-reach(found, -1):.3f} and at {reach(found, 1):.3f}", end=", ")
+    print(f"lowest {found.loss[lowest]:.2f} at {found.alphas[lowest]:.3f}")
+assert abs(cosine(random, gradient)) < 0.05
 
 # %%
 fig, ax = plots.figure()
-names = {"uphill": "along the gradient", "random": "along a random direction"}
+names = {"uphill": "along the gradient,\nrescaled filter by filter", "random": "along a random direction"}
 for number, (name, found) in enumerate(along.items()):
-    plots.line(ax, number, near, found.loss, names[name])
-ax.set(xlabel="alpha", ylabel="loss", ylim=(0, None))
+    plots.line(ax, number, found.alphas, found.loss, names[name])
+ax.set(xlabel="alpha", ylabel="loss", xlim=(-0.5, 0.5), ylim=(0, None))
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-alt = "Loss of v1-20 along the gradient and along a random direction: the first rises far more steeply."
-plots.show(fig, alt, f"128 training images of {dataset.title}")
+alt = f"Loss of {residual} along the rescaled gradient and along a random direction: the first rises far more steeply."
+plots.show(fig, alt, f"{len(x)} training images of {dataset.title}")
 
 # %% [markdown]
-# **Figure.** Along its gradient the loss rises far more steeply than along a random direction, although each filter
-# moves by the same share of its length.
+# **Figure.** Along its gradient, rescaled filter by filter, the loss rises far more steeply than along a random
+# direction, although each filter moves by the same share of its length.
 #
-# In the stored run the valley along the gradient is nearly nine times narrower. It takes one step of about 0.05 to
-# be 0.5 above the floor, and no random plane would have shown it: the cosine of the angle between the two
-# directions is below 0.01. The lowest point lies a little to the left of the middle, downhill. That is where the
-# next update on these images would go.
+# In the stored run the loss along the rescaled gradient is 0.5 above the middle at -0.094 and at 0.007, along the
+# random direction at -0.41 and 0.40. So uphill the wall is more than fifty times nearer, between the steps of 1/256
+# and 1/128. No random plane would have shown it: the cosine of the random direction with the gradient is below
+# 0.001. The rescaling left most of the gradient, with a cosine of 0.92. A 64th to the left the loss of these 64
+# images is 0.04, against 0.28 in the middle. Downhill is to the left, so the net is not at the bottom of this
+# slice.
 #
 # So before you conclude from such a picture, remember what is not in it.
 #
 # - **Nearly all directions.** A plane has two of 270,000. A valley that narrows in some directions and a bowl that
 #   is round in all can look the same in a random plane.
-# - **Convexity.** Around any trained net a random direction adds noise to all layers at once, and at $\alpha = 1$
-#   as much noise as there is net. The loss of a ruined net is about that of guessing or above. So far from the
-#   middle the slice rises whatever the landscape is like near it: this is an argument, and no evidence of a bowl.
+# - **Curvature near the net.** Around any trained net a random direction adds noise to all layers at once, and at
+#   $\alpha = 1$ as much noise as there is net. A ruined net's loss is about that of guessing, $\ln 10 = 2.3$, or
+#   above. So every slice rises towards its ends, whatever the landscape is like near the net, and a bowl in the
+#   picture may say no more than that (an argument).
 # - **Comparable scales.** Widths can be compared along filter-normalized directions, on the same images, with the
 #   same kind of statistics. The twin of section 2 is a reminder of what happens otherwise.
 # - **Training.** That one landscape is smoother than another does not say how training finds its way in it, nor how
 #   well the net does on new images. Neither was measured here.
-# - **Chance.** One seed for each net, 128 images in fast mode. Two slices that differ by as much as two directions
+# - **Chance.** One seed for each net, 64 images in fast mode. Two slices that differ by as much as two directions
 #   of one net do not tell two nets apart.
 #
 # ## 7 Go further
@@ -548,27 +648,33 @@ plots.show(fig, alt, f"128 training images of {dataset.title}")
 # - *5 minutes.* Draw section 4 again with the directions of seeds 2 and 3. How much does the width of one net vary?
 # - *10 minutes.* Repeat one slice with the images held back, `batches.train_and_validation(...)[1]`. Does the
 #   valley move, or only its floor rise?
-# - *15 minutes.* Walk on a straight line from fresh weights to trained ones. Build a fresh v1-20 and take as
-#   direction the difference of *all* trainable variables, scales and shifts included; `directions=[difference]`
-#   accepts it. Use `statistics="batch"` and then `"moving"`. Why are a fresh net's moving statistics of no use
-#   halfway?
+# - *15 minutes.* Walk on a straight line from fresh weights to trained ones: `fresh = models.build(Spec("v1",
+#   20))`, and as direction the difference, trained less fresh, of *all* trainable variables, scales and shifts
+#   included; `loss_surface(fresh, x, y, [difference], alphas)` accepts it, with alphas from 0 to 1. Use
+#   `statistics="batch"` and then `"moving"`. Why are a fresh net's moving statistics of no use halfway?
 # - *20 minutes.* plain-20 and v1-20 have weights of the same shapes. Compute a slice of v1-20 from its own weights
 #   to those of plain-20. What would you need instead, to say something about the way between two minima?
-# - *30 minutes, on two cores.* Start the kernel with `RESNET_LESSONS_MODE=full` and hang the result on a wall.
-#   Interrupt section 5 once, and run it again.
-# - *A night.* Train plain-56 and v1-56 with `resnet-lessons train` (the recipe "short") and compare them as in
-#   section 5. Li et al. had 300 passes over the data; how does the picture change with training?
+# - *5 minutes.* Remove `runs/landscape`, run section 5 and interrupt it after a few seconds. Run it again: how long
+#   does it take?
+# - *Over an hour, on two cores.* Start the kernel with `RESNET_LESSONS_MODE=full` and hang the result on a wall.
+# - *A night.* plain-56 ships trained. Train its twin, `resnet-lessons train v1 --depth 56 --recipe short --out
+#   runs/v1-56`, and take it into the package, `make record RUN=runs/v1-56 WEIGHTS=1`. Then set `DEPTH = 56` in
+#   section 4 and run on from there. Li et al. had 300 passes over the data; how does the picture change with
+#   training?
 #
 # ## 8 Summary
 #
 # - A slice shows the loss along one direction or two of some 270,000 *(computed)*.
-# - Convolutions multiplied by 4 in front of batch norms leave the function as it is and make its raw slice flatter
-#   *(computed)*. Along filter-normalized directions the slice stays the same, to 2% of its height *(computed)*.
+# - Convolutions multiplied by 4 in front of batch norms leave the function as it is and make its slice along one
+#   raw direction flatter; multiplied by 4 and 1/4 in turn, they change its own raw slice *(computed)*. Along
+#   filter-normalized directions the slice stays the same, to 2% of its height *(computed)*.
 # - With the statistics of the middle a slice rises more steeply than with re-estimated ones *(computed)*. The
 #   authors' code takes those of the middle *(quoted)*, this lesson re-estimates them.
-# - At 20 layers a plain net and its residual twin lie in bowls of a similar kind *(computed, one seed each)*. That
-#   plain nets of 56 layers look rugged and residual ones smooth is *quoted*; this lesson has not shown it.
-# - Along its own gradient the loss rises more steeply than along a random direction *(computed)*.
+# - At 20 layers a plain net and its residual twin lie in valleys of a similar kind: their slices differ by about as
+#   much as two directions of the residual net *(computed, one seed each)*. That plain nets of 56 layers look rugged
+#   and residual ones smooth is *quoted*; this lesson has not shown it.
+# - Along its own gradient, rescaled filter by filter, the loss rises more steeply than along a random direction
+#   *(computed)*.
 #
 # **Sources.** H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein, *Visualizing the Loss Landscape of Neural Nets*,
 # arXiv 1712.09913, NeurIPS 2018, and the code that its authors published (`tomgoldstein/loss-landscape`). K. He, X.

@@ -5,6 +5,8 @@ from resnet_lessons import backend
 import keras
 import numpy as np
 
+from .units import puts_out_logits
+
 
 def gradient_norms(model, x, y):
     """Measure the loss's gradient for every convolution kernel, on one batch in training mode.
@@ -19,9 +21,11 @@ def gradient_norms(model, x, y):
     Returns:
         The names of the convolutions from first to last, and their gradients' Euclidean norms, (L,) float64.
         Those on shortcuts, projections and gates, are not among them.
+
+    Raises:
+        ValueError: for a model that ends in neither logits nor probabilities.
     """
-    from_logits = model.layers[-1].activation is keras.activations.linear
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=puts_out_logits(model))
     _, gradients = backend.gradients(model, x, y, loss)
     by_variable = {
         variable.path: np.linalg.norm(gradient.astype("float64"))

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import weakref
 import zipfile
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from resnet_lessons import backend
 
 import keras
 import numpy as np
+
+from .units import puts_out_logits
 
 STATISTICS = ("batch", "moving")
 
@@ -74,6 +77,9 @@ def filter_direction(model, seed):
 def loss_surface(model, x, y, directions, alphas, betas=None, *, statistics="batch", batch_size=128, out=None):
     """Measure loss and error on a line or a grid of points around a model's weights.
 
+    A model is compiled at its first slice. Later slices see its new weights, but no new settings of its layers, such as
+    another activation.
+
     The statistics that batch norm divides by belong to the weights. ``"batch"`` computes them afresh at each point,
     from the very images of a batch; ``"moving"`` keeps those that training gathered for the weights in the middle.
 
@@ -88,14 +94,15 @@ def loss_surface(model, x, y, directions, alphas, betas=None, *, statistics="bat
         batch_size: images at a time. N must be a multiple of it, or not more than it, so that no batch's statistics
             come from fewer images than the others'.
         out: a file, such as "v1-56.npz", that keeps each finished row (fixed beta), or each finished point along one
-            direction. If it exists, what it holds is not computed again.
+            direction. If it exists, what it holds is not computed again, losses that are no numbers included.
 
     Returns:
         A ``Surface``.
 
     Raises:
-        ValueError: for arguments that do not fit each other, and for a file ``out`` of another slice: other weights,
-            directions, images, labels, steps or statistics.
+        ValueError: for arguments that do not fit each other, for a model that ends in neither logits nor
+            probabilities, and for a file ``out`` of another slice: other weights, directions, images, labels, steps
+            or statistics, or one that another backend or precision computed.
     """
     alphas, betas = _steps("alphas", alphas), None if betas is None else _steps("betas", betas)
     _check_images(x, y, batch_size)
@@ -118,18 +125,22 @@ def slice_width(alphas, losses, rise):
     Args:
         alphas: (A,) rising steps, 0 among them.
         losses: (A,) at these steps, with straight lines between them.
-        rise: above the loss at 0, in the losses' unit.
+        rise: above the loss at 0, in the losses' unit, 0 or more.
 
     Returns:
         The width of the stretch around 0, a float. Where the slice ends before the loss has risen so far, so does it.
 
     Raises:
-        ValueError: if 0 is not among the alphas.
+        ValueError: if 0 is not among the alphas, if the loss there is no finite number, and for a rise below 0.
     """
     alphas, losses = np.asarray(alphas, "float64"), np.asarray(losses, "float64")
     if 0 not in alphas:
         raise ValueError(f"0 must be among the alphas. Received: {len(alphas)} of them, from {alphas[0]} on.")
     middle = int(np.flatnonzero(alphas == 0)[0])
+    if not np.isfinite(losses[middle]):
+        raise ValueError(f"The loss at 0 must be a finite number. Received: {losses[middle]}.")
+    if not rise >= 0:
+        raise ValueError(f"rise must be a number of at least 0. Received: {rise}.")
     limit = losses[middle] + rise
     sides = (alphas[middle:], losses[middle:]), (-alphas[middle::-1], losses[middle::-1])
     return float(sum(_reach(distances, values, limit) for distances, values in sides))
@@ -191,27 +202,43 @@ def _moved(centre, directions, steps):
 
 def _measure(model, x, y, statistics, batch_size):
     """Return a function of weights, a list of arrays, that returns mean loss and error over the images."""
-    from_logits = model.layers[-1].activation is keras.activations.linear
     state = [variable.value for variable in model.non_trainable_variables]
+    x, y = np.asarray(x, "float32"), np.asarray(y, "int32")
+    batches = [(x[i : i + batch_size], y[i : i + batch_size]) for i in range(0, len(x), batch_size)]
+    batches = [tuple(keras.ops.convert_to_tensor(array) for array in batch) for batch in batches]
+    sums = _compiled_sums(model, statistics == "batch", state, *batches[0])
 
-    def sums(weights, images, labels):
-        outputs, _ = model.stateless_call(weights, state, images, training=statistics == "batch")
+    def measure(weights):
+        weights = [keras.ops.convert_to_tensor(array) for array in weights]
+        found = [sums(weights, state, images, labels) for images, labels in batches]
+        return np.sum([[float(loss), float(wrong)] for loss, wrong in found], axis=0) / len(x)
+
+    return measure
+
+
+_COMPILED = weakref.WeakKeyDictionary()  # model: {what it was compiled for: the function}
+
+
+def _compiled_sums(model, training, state, images, labels):
+    """Return a compiled function of weights, state, images and labels: the sums of their losses and errors.
+
+    It is kept for as long as the model is, as compiling a deep net takes longer than a point of a slice.
+    """
+    kept, key = _COMPILED.setdefault(model, {}), (training, tuple(images.shape), *map(id, model.trainable_variables))
+    if key in kept:
+        return kept[key]
+    from_logits, net = puts_out_logits(model), weakref.ref(model)  # what is kept must not keep the model
+
+    def sums(weights, state, images, labels):
+        outputs, _ = net().stateless_call(weights, state, images, training=training)
         outputs = keras.ops.cast(outputs, "float32")
         loss = keras.ops.sparse_categorical_crossentropy(labels, outputs, from_logits=from_logits)
         wrong = keras.ops.cast(keras.ops.argmax(outputs, axis=-1), "int32") != labels
         return keras.ops.sum(loss), keras.ops.sum(keras.ops.cast(wrong, "float32"))
 
-    x, y = np.asarray(x, "float32"), np.asarray(y, "int32")
-    batches = [(x[i : i + batch_size], y[i : i + batch_size]) for i in range(0, len(x), batch_size)]
-    batches = [tuple(keras.ops.convert_to_tensor(array) for array in batch) for batch in batches]
-    sums = backend.compiled(sums, [variable.value for variable in model.trainable_variables], *batches[0])
-
-    def measure(weights):
-        weights = [keras.ops.convert_to_tensor(array) for array in weights]
-        found = [sums(weights, images, labels) for images, labels in batches]
-        return np.sum([[float(loss), float(wrong)] for loss, wrong in found], axis=0) / len(x)
-
-    return measure
+    weights = [variable.value for variable in model.trainable_variables]
+    kept[key] = backend.compiled(sums, weights, state, images, labels)
+    return kept[key]
 
 
 def _steps(name, steps):
@@ -253,7 +280,10 @@ def _first_difference(received, wanted):
 
 
 def _digests(model, x, y, directions, alphas, betas, statistics, batch_size):
-    """Return what tells this slice from others: names, in words for an error, and SHA-256 digests."""
+    """Return what tells this slice from others: names, in words for an error, and SHA-256 digests.
+
+    Backend and precision are among them, as each rounds in its own way: no slice is to mix two of them.
+    """
     parts = {
         "weights": [_array(variable) for variable in model.variables],
         "directions": [part for direction in directions for part in direction],
@@ -263,6 +293,8 @@ def _digests(model, x, y, directions, alphas, betas, statistics, batch_size):
         "betas": [] if betas is None else [betas],
         "statistics": [np.array(STATISTICS.index(statistics))],
         "batch size": [np.array(batch_size)],
+        "backend": [np.array(backend.BACKEND)],
+        "precision": [np.array([layer.compute_dtype for layer in model.layers])],
     }
     return {name: _digest(arrays) for name, arrays in parts.items()}
 
@@ -279,7 +311,7 @@ class _Rows:
     """The rows of a slice, (R, P) each of loss and error, and the file that keeps them; rows not yet computed are nan.
 
     The file is replaced as a whole after each row, so that whoever kills the process finds it as it was before the row
-    or after it. A loss that is itself not a number is computed again: ``done`` says which rows are there.
+    or after it. ``done`` says which rows are there, so one whose loss is itself not a number is not computed again.
     """
 
     def __init__(self, path, digests, shape):

@@ -10,7 +10,7 @@ from resnet_lessons import backend
 import keras
 import numpy as np
 
-from .units import addition, boundaries, unit_names
+from .units import addition, boundaries, puts_out_logits, unit_names
 
 AT_ONCE = 16  # paths: the arrays of eight images in the first stage of ResNet-20 are then 8 MB each
 
@@ -84,7 +84,7 @@ def _start(model, x, y):
     """Return the tensors between the units, their values, and the loss's gradient at the last one."""
     if addition(model, unit_names(model)[0]) is None:
         raise ValueError(f"{model.name!r} has no shortcuts, so its gradient has one path. Take a residual network.")
-    if model.layers[-1].activation is not keras.activations.linear:
+    if not puts_out_logits(model):
         raise ValueError(f"{model.name!r} puts out probabilities. Take one of style 'paper', which puts out logits.")
     tensors = boundaries(model)
     values = [keras.ops.convert_to_numpy(value) for value in keras.Model(model.input, tensors)(x, training=False)]

@@ -45,6 +45,21 @@ def addition(model, name):
     return next((layer for layer in layers_of(model, name) if layer.name == f"{name}_add"), None)
 
 
+def puts_out_logits(model):
+    """Tell whether a classifier's last layer puts out logits (True) or, by a softmax, probabilities (False).
+
+    Raises:
+        ValueError: for a last layer that does neither.
+    """
+    activation = getattr(model.layers[-1], "activation", None)
+    if activation not in (keras.activations.linear, keras.activations.softmax):
+        raise ValueError(
+            "The model must end in a dense layer, linear or with a softmax. "
+            f"Received: {model.name!r}, which ends in {model.layers[-1].name!r}."
+        )
+    return activation is keras.activations.linear
+
+
 def inference(model, x, batch_size=BATCH):
     """Return the outputs for (B, ...) images, in inference mode, as one array."""
     parts = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
