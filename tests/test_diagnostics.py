@@ -66,7 +66,7 @@ def test_norms_equal_finite_differences_of_the_loss(family, kwargs):
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(12, *model.input_shape[1:])).astype("float32"), np.arange(12) % 10
     names, norms = diagnostics.gradient_norms(model, x, y)
-    for name, norm in list(zip(names, norms, strict=True))[:4]:  # the kernels of 9 to 27 weights
+    for name, norm in list(zip(names, norms, strict=True))[:3:2]:  # kernels of 27 and of 9 weights
         found = norm_by_differences(model, model.get_layer(name).kernel, x, y, "style" in kwargs)
         assert norm == pytest.approx(found, rel=0.05), name
         assert norm > 1e-3

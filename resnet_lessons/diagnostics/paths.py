@@ -12,7 +12,7 @@ import numpy as np
 
 from .units import addition, boundaries, puts_out_logits, unit_names
 
-AT_ONCE = 16  # paths: the arrays of eight images in the first stage of ResNet-20 are then 8 MB each
+AT_ONCE = 32  # gradients: the arrays of four images in the first stage of ResNet-20 are then 8 MB each
 
 
 def gradient_by_path_length(model, x, y):
@@ -65,19 +65,19 @@ def path_gradients(model, x, y, length, paths=None, seed=0):
     if not 0 <= length <= len(names):
         raise ValueError(f"length must be 0 to {len(names)}, the number of units. Received: {length!r}.")
     if paths is None:
-        chosen = itertools.combinations(range(len(names)), length)
-        branches = np.array([np.isin(range(len(names)), units) for units in chosen])  # (paths, N): taken or not
+        chosen = [
+            tuple(i in units for i in range(len(names))) for units in itertools.combinations(range(len(names)), length)
+        ]
     else:
         rng = np.random.default_rng(seed)
-        branches = np.array([rng.permutation(len(names)) < length for _ in range(paths)])
-    found = []
-    for some in np.array_split(branches, -(-len(branches) // AT_ONCE)):
-        carried = np.stack([gradient] * len(some))
-        for number in reversed(range(len(names))):
-            shortcut, branch = _ways(model, number, tensors, values, carried)
-            carried = np.where(some[:, number, None, None, None, None], branch, shortcut)
-        found.append(carried)
-    return np.concatenate(found)
+        chosen = [tuple((rng.permutation(len(names)) < length).tolist()) for _ in range(paths)]
+    carried = {(): gradient}  # what has come back through the last units, by which of their branches it took
+    for number in reversed(range(len(names))):
+        ends = list(dict.fromkeys(path[number + 1 :] for path in chosen))  # paths that end alike share the way so far
+        shortcut, branch = _ways(model, number, tensors, values, np.stack([carried[end] for end in ends]))
+        carried = {(False, *end): one for end, one in zip(ends, shortcut, strict=True)}
+        carried |= {(True, *end): one for end, one in zip(ends, branch, strict=True)}
+    return np.stack([carried[path] for path in chosen])
 
 
 def _start(model, x, y):
@@ -96,14 +96,22 @@ def _start(model, x, y):
 
 def _ways(model, number, tensors, values, gradients):
     """Bring (K, B, ...) gradients back through one unit, once by its shortcut alone and once by its branch alone."""
-    add, tensor = addition(model, unit_names(model)[number]), tensors[number]
-    value = np.concatenate([values[number]] * len(gradients))  # all K at once, as one batch
-    flat = gradients.reshape(-1, *gradients.shape[2:])
-    if tensors[number + 1] is not add.output:  # the ReLU after the addition, which both ways pass
-        added = keras.Model(tensor, add.output)(value, training=False)
-        flat = _back(keras.Model(add.output, tensors[number + 1]), added, flat)
-    ways = [flat if end is tensor else _back(keras.Model(tensor, end), value, flat) for end in add.input]
-    return [way.reshape(len(gradients), -1, *way.shape[1:]) for way in ways]
+    add, tensor, output = addition(model, unit_names(model)[number]), tensors[number], tensors[number + 1]
+    to_sum, after = keras.Model(tensor, add.output), None
+    if output is not add.output:  # the ReLU after the addition, which both ways pass
+        after = keras.Model(add.output, output)
+    ways = [None if end is tensor else keras.Model(tensor, end) for end in add.input]
+    found = [[], []]
+    for start in range(0, len(gradients), AT_ONCE):
+        some = gradients[start : start + AT_ONCE]
+        value = np.concatenate([values[number]] * len(some))  # as one batch
+        flat = some.reshape(-1, *some.shape[2:])
+        if after is not None:
+            flat = _back(after, to_sum(value, training=False), flat)
+        for parts, way in zip(found, ways, strict=True):
+            back = flat if way is None else _back(way, value, flat)
+            parts.append(back.reshape(len(some), -1, *back.shape[1:]))
+    return [np.concatenate(parts) for parts in found]
 
 
 def _back(model, value, upstream):

@@ -59,7 +59,7 @@ def fit(spec, recipe, batches, validation=None, *, seed=0, precision="auto", cal
 def _fit(model, recipe, batches, validation, callbacks, epoch=0, step=0):
     """Make the updates that are left after ``epoch`` epochs and ``step`` updates."""
     batches.start_at(epoch)
-    with _iterators_freed(model):
+    with _memory_freed(model):
         model.fit(
             batches,
             initial_epoch=epoch,
@@ -72,8 +72,11 @@ def _fit(model, recipe, batches, validation, callbacks, epoch=0, step=0):
 
 
 @contextlib.contextmanager
-def _iterators_freed(model):
-    """Free the iterators that Keras leaves behind in cycles and tracebacks: TensorFlow complains of them at exit."""
+def _memory_freed(model):
+    """Free what Keras holds on to: the graph of an update, and iterators, of which TensorFlow complains at exit.
+
+    A lesson that trains twelve nets would else keep twelve graphs. ``fit`` makes another if it is called again.
+    """
     try:
         yield
     except (between_updates.Stopped, between_updates.Diverged, KeyboardInterrupt) as ended:
@@ -81,6 +84,7 @@ def _iterators_freed(model):
         traceback.clear_frames(ended.__traceback__)
         raise
     finally:
+        model.train_function = None
         gc.collect()
 
 
@@ -262,7 +266,7 @@ class _Training:
     def _test(self, asked):
         images = batches.Batches(self.dataset.x_test, self.dataset.y_test, TEST_BATCH, mean=self.batches.mean)
         model = self._on_one_device()
-        with _iterators_freed(model):
+        with _memory_freed(model):
             found = model.evaluate(images, verbose=0, return_dict=True, callbacks=asked)
         if not math.isfinite(found["loss"]):
             step, what = self.settings.recipe.steps, f"the test loss is {found['loss']}"
