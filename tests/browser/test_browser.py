@@ -32,11 +32,10 @@ def test_lesson_03_moving_the_slider_changes_the_table(page, lab):
     assert picker.root.locator("td:text-is('v1-20')").count() == 0
     picker.type(1)
     assert picker.row("v1-8")[:5] == row_of(Spec("v1", 8))
-    picker.root.locator("[role=slider][aria-valuenow='1.0']").wait_for()
     for role, names in {"combobox": ["version", "unit"], "spinbutton": ["units n"], "button": ["Time it here"]}.items():
         for name in names:
             assert picker.root.get_by_role(role, name=name, exact=True).count() == 1
-    assert picker.root.get_by_role("img", name="Diagram of v1-8").count() == 1
+    picker.root.get_by_role("img", name="Diagram of v1-8").wait_for()
 
 
 def test_lesson_10_trains_stops_and_is_interrupted(page, lab, place):
