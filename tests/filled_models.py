@@ -5,6 +5,7 @@ import math
 from resnet_lessons import models
 from resnet_lessons.specs import Spec
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -16,6 +17,18 @@ def net(family, depth, **choices):
     model = models.build(Spec(family, depth, **SMALL | choices))
     randomize(model, np.random.default_rng(0))
     return model
+
+
+def in_bfloat16(build, model):
+    """Return what ``build`` makes, with the weights of ``model``, computing in bfloat16."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        other = build()
+    finally:
+        keras.config.set_dtype_policy(before)
+    other.set_weights(model.get_weights())
+    return other
 
 
 def randomize(model, rng):

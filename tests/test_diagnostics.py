@@ -6,6 +6,7 @@ from resnet_lessons.specs import Spec
 import keras
 import numpy as np
 import pytest
+from filled_models import in_bfloat16
 
 
 @pytest.fixture
@@ -130,13 +131,7 @@ def test_norms_are_those_of_the_loss_so_a_hundredth_of_the_loss_has_a_hundredth_
 
 def test_under_bfloat16_norms_are_nearly_those_of_float32(batch):
     model = small()
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        other = small()
-    finally:
-        keras.config.set_dtype_policy(before)
-    other.set_weights([array(v) for v in model.weights])
+    other = in_bfloat16(small, model)
     np.testing.assert_allclose(
         diagnostics.gradient_norms(other, *batch)[1], diagnostics.gradient_norms(model, *batch)[1], rtol=0.1
     )

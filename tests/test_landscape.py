@@ -16,6 +16,7 @@ from resnet_lessons.specs import Spec
 import keras
 import numpy as np
 import pytest
+from filled_models import in_bfloat16
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -163,13 +164,13 @@ def test_no_net_is_kept_because_it_was_compiled(images):
 
 def test_the_model_is_left_as_it_was_when_a_row_fails(model, images, directions, monkeypatch):
     before = [array(v) for v in model.variables]
-    rows = landscape._Rows.add
+    rows = landscape.Rows.add
 
     def fails(self, row, points):
         rows(self, row, points)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(landscape._Rows, "add", fails)
+    monkeypatch.setattr(landscape.Rows, "add", fails)
     with pytest.raises(KeyboardInterrupt):
         diagnostics.loss_surface(model, *images, directions, ALPHAS, BETAS)
     for variable, value in zip(model.variables, before, strict=True):
@@ -289,7 +290,7 @@ def counted(monkeypatch):
     class Count:
         points, stop = 0, None
 
-    made, add = landscape._measure, landscape._Rows.add
+    made, add = landscape._measure, landscape.Rows.add
 
     def measure(*arguments):
         inner = made(*arguments)
@@ -306,7 +307,7 @@ def counted(monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(landscape, "_measure", measure)
-    monkeypatch.setattr(landscape._Rows, "add", stopping)
+    monkeypatch.setattr(landscape.Rows, "add", stopping)
     return Count
 
 
@@ -406,20 +407,8 @@ CHANGES = {
     "betas": lambda a: a.update(betas=(0.0, 0.5)),
     "statistics": lambda a: a.update(statistics="moving"),
     "batch size": lambda a: a.update(batch_size=6),
-    "precision": lambda a: a.update(model=in_bfloat16(a["model"])),
+    "precision": lambda a: a.update(model=in_bfloat16(small, a["model"])),
 }
-
-
-def in_bfloat16(model):
-    """Return a net of the same weights that computes in another precision."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        other = small()
-    finally:
-        keras.config.set_dtype_policy(before)
-    other.set_weights(model.get_weights())
-    return other
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -4,19 +4,15 @@ A **direction** is a list of arrays in the shapes of ``model.trainable_variables
 w + alpha a + beta b. The model itself is never changed: every point is a call of a pure function of the weights.
 """
 
-import contextlib
 import dataclasses
-import hashlib
-import os
 import weakref
-import zipfile
-from pathlib import Path
 
 from resnet_lessons import backend
 
 import keras
 import numpy as np
 
+from .rows import Rows, digest
 from .units import puts_out_logits
 
 STATISTICS = ("batch", "moving")
@@ -110,7 +106,7 @@ def loss_surface(model, x, y, directions, alphas, betas=None, *, statistics="bat
     if statistics not in STATISTICS:
         raise ValueError(f"statistics must be one of {', '.join(map(repr, STATISTICS))}. Received: {statistics!r}.")
     points = [[(a,)] for a in alphas] if betas is None else [[(a, b) for a in alphas] for b in betas]  # rows
-    rows = _Rows(out, _digests(model, x, y, directions, alphas, betas, statistics, batch_size), np.shape(points)[:2])
+    rows = Rows(out, _digests(model, x, y, directions, alphas, betas, statistics, batch_size), np.shape(points)[:2])
     measure = _measure(model, x, y, statistics, batch_size)
     centre = [_array(variable) for variable in model.trainable_variables]
     for row in rows.missing():
@@ -296,66 +292,4 @@ def _digests(model, x, y, directions, alphas, betas, statistics, batch_size):
         "backend": [np.array(backend.BACKEND)],
         "precision": [np.array([layer.compute_dtype for layer in model.layers])],
     }
-    return {name: _digest(arrays) for name, arrays in parts.items()}
-
-
-def _digest(arrays):
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype.str} {array.shape} ".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-class _Rows:
-    """The rows of a slice, (R, P) each of loss and error, and the file that keeps them; rows not yet computed are nan.
-
-    The file is replaced as a whole after each row, so that whoever kills the process finds it as it was before the row
-    or after it. ``done`` says which rows are there, so one whose loss is itself not a number is not computed again.
-    """
-
-    def __init__(self, path, digests, shape):
-        self.path, self.digests = None if path is None else Path(path), digests
-        self.loss, self.error = np.full(shape, np.nan), np.full(shape, np.nan)
-        self.done = np.zeros(shape[0], bool)
-        if self.path is not None and self.path.exists():
-            self._load()
-
-    def _load(self):
-        try:
-            with np.load(self.path, allow_pickle=False) as file:
-                stored = {name: str(file[name]) for name in self.digests}
-                kept = {name: file[name] for name in ("loss", "error", "done")}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                f"{self.path} is no file of a slice that loss_surface has written ({type(error).__name__}). Give "
-                "another out=, or remove the file."
-            ) from error
-        if others := [name for name, digest in self.digests.items() if stored[name] != digest]:
-            raise ValueError(
-                f"{self.path} holds a slice of other {', '.join(others)}. Give another out=, or remove the file to "
-                "compute this one."
-            )
-        self.loss, self.error, self.done = kept["loss"], kept["error"], kept["done"]
-
-    def missing(self):
-        """List the numbers of the rows that are to be computed."""
-        return np.flatnonzero(~self.done).tolist()
-
-    def add(self, row, points):
-        """Keep the row's (loss, error) pairs, in the file too."""
-        self.loss[row], self.error[row] = np.transpose(points)
-        self.done[row] = True
-        if self.path is None:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        half = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
-        try:
-            with half.open("wb") as file:
-                np.savez(file, loss=self.loss, error=self.error, done=self.done, **self.digests)
-                file.flush()
-                os.fsync(file.fileno())
-            half.replace(self.path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                half.unlink()
+    return {name: digest(arrays) for name, arrays in parts.items()}
