@@ -14,20 +14,17 @@ import weakref
 from pathlib import Path
 
 from resnet_lessons import plots, recipes, specs, training
-from resnet_lessons.training.progress import duration
 
 import ipywidgets
-import tabulate
 import traitlets
 from IPython import get_ipython
 
+from .run_words import WINDOW, epoch_table, epochs_are, error_words, kept_words, progress_words
 from .tables import table_view
 
 MOVING = "resnet-lessons-progress"  # a name for the sentence that changes all the time
 STATES = ("ready", "training", "stopping", "stopped", "finished", "failed")
-SHOWN = 8  # epochs, the last ones
 PACE = 1.0  # seconds between two drawings at least; one takes about a tenth
-WINDOW = 10  # updates that an error is a mean over
 _running = weakref.WeakSet()  # trainers that train
 
 
@@ -42,71 +39,6 @@ def run_folder(folder, spec, recipe, seed, data):
         data: the name of the data set.
     """
     return Path(folder) / f"{data}-{spec.name}-{recipe.name}-{seed}"
-
-
-def epoch_table(epochs, tablefmt="html"):
-    """Make a table of the last epochs of a run.
-
-    Args:
-        epochs: the lines of its log, as ``training.Run.epochs``.
-        tablefmt: of ``tabulate``.
-
-    Returns:
-        The table; "" before the first epoch.
-    """
-    if not epochs:
-        return ""
-    header = ["epoch", "update", "training error", "validation error", "learning rate", "seconds"]
-    rows = []
-    for line in epochs[-SHOWN:]:
-        validation = f"{100 * line['val_error']:.1f}%" if "val_error" in line else ""
-        made = [line["epoch"], f"{line['step']:,}", f"{100 * line['train_error']:.1f}%", validation]
-        rows.append([*made, f"{line['lr']:.3g}", f"{line['seconds']:.1f}"])
-    return tabulate.tabulate(rows, header, tablefmt=tablefmt, colalign=["right"] * 6, disable_numparse=True)
-
-
-def progress_words(progress, steps):
-    """Say in a sentence how far a training has come.
-
-    Args:
-        progress: a ``training.Progress``.
-        steps: updates in all.
-    """
-    doing = {
-        "starting": "Building the network; the first update takes longest.",
-        "validating": "Looking at the validation images.",
-        "testing": "All updates are made. Reading the test images, once.",
-    }
-    if progress.phase in doing:
-        said = doing[progress.phase]
-    else:
-        said = f"About {duration(progress.left)} left." if progress.left is not None else ""
-    made = f"Update {progress.step:,} of {steps:,}"
-    if len(progress.step_error):
-        last = progress.step_error[-WINDOW:]
-        made += f", training error {100 * last.mean():.1f}% (mean of the last {len(last)})"
-    return f"{made}. {said}".strip()
-
-
-def kept_words(epochs, steps):
-    """Say in a sentence what the folder of an unfinished run holds: the lines of its log, and what is left to do."""
-    if not epochs:
-        return f"No epoch was whole yet: Resume begins with update 1 of {steps:,}."
-    last = epochs[-1]
-    if last["step"] == steps:
-        return f"{_epochs_are(epochs)} kept, and all updates are made: Resume reads the test images."
-    return f"{_epochs_are(epochs)} kept: Resume begins with update {last['step'] + 1:,} of {steps:,}."
-
-
-def _epochs_are(epochs):
-    return {0: "no epoch is", 1: "1 epoch is"}.get(len(epochs), f"{len(epochs)} epochs are")
-
-
-def error_words(error):
-    """Say in a sentence what ended a training: the package's own errors say what to do, of others the kind is told."""
-    if isinstance(error, training.FolderError | training.Diverged):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
 
 
 class LiveTrainer(ipywidgets.VBox):
@@ -277,7 +209,7 @@ class LiveTrainer(ipywidgets.VBox):
             "starting": "Stopping. The network is being built; its first update, once begun, is made to its end."
         }
         said = {
-            "training": lambda: f"Training; {_epochs_are(progress.epochs)} whole.",
+            "training": lambda: f"Training; {epochs_are(progress.epochs)} whole.",
             "stopping": lambda: stopping.get(progress.phase, "Stopping after the update under way."),
             "stopped": lambda: f"Stopped after update {progress.step:,}. {kept_words(progress.epochs, steps)}",
             "finished": lambda: self._result_words(self.run.test_error),

@@ -8,7 +8,7 @@ import threading
 import time
 
 from resnet_lessons import plots, training, widgets
-from resnet_lessons.widgets import live_trainer
+from resnet_lessons.widgets import live_trainer, run_words
 
 import html_tables
 import numpy as np
@@ -559,7 +559,7 @@ def test_the_table_shows_the_last_epochs():
     ],
 )
 def test_progress_in_words(progress, said):
-    assert live_trainer.progress_words(progress, 100) == said
+    assert run_words.progress_words(progress, 100) == said
 
 
 def test_the_curves_of_a_resumed_run_stand_where_its_updates_were():

@@ -1,0 +1,75 @@
+"""What the live trainer says of a run: sentences and a table, from its log and its progress."""
+
+from resnet_lessons import training
+from resnet_lessons.training.progress import duration
+
+import tabulate
+
+SHOWN = 8  # epochs, the last ones
+WINDOW = 10  # updates that an error is a mean over
+
+
+def epoch_table(epochs, tablefmt="html"):
+    """Make a table of the last epochs of a run.
+
+    Args:
+        epochs: the lines of its log, as ``training.Run.epochs``.
+        tablefmt: of ``tabulate``.
+
+    Returns:
+        The table; "" before the first epoch.
+    """
+    if not epochs:
+        return ""
+    header = ["epoch", "update", "training error", "validation error", "learning rate", "seconds"]
+    rows = []
+    for line in epochs[-SHOWN:]:
+        validation = f"{100 * line['val_error']:.1f}%" if "val_error" in line else ""
+        made = [line["epoch"], f"{line['step']:,}", f"{100 * line['train_error']:.1f}%", validation]
+        rows.append([*made, f"{line['lr']:.3g}", f"{line['seconds']:.1f}"])
+    return tabulate.tabulate(rows, header, tablefmt=tablefmt, colalign=["right"] * 6, disable_numparse=True)
+
+
+def progress_words(progress, steps):
+    """Say in a sentence how far a training has come.
+
+    Args:
+        progress: a ``training.Progress``.
+        steps: updates in all.
+    """
+    doing = {
+        "starting": "Building the network; the first update takes longest.",
+        "validating": "Looking at the validation images.",
+        "testing": "All updates are made. Reading the test images, once.",
+    }
+    if progress.phase in doing:
+        said = doing[progress.phase]
+    else:
+        said = f"About {duration(progress.left)} left." if progress.left is not None else ""
+    made = f"Update {progress.step:,} of {steps:,}"
+    if len(progress.step_error):
+        last = progress.step_error[-WINDOW:]
+        made += f", training error {100 * last.mean():.1f}% (mean of the last {len(last)})"
+    return f"{made}. {said}".strip()
+
+
+def kept_words(epochs, steps):
+    """Say in a sentence what the folder of an unfinished run holds: the lines of its log, and what is left to do."""
+    if not epochs:
+        return f"No epoch was whole yet: Resume begins with update 1 of {steps:,}."
+    last = epochs[-1]
+    if last["step"] == steps:
+        return f"{epochs_are(epochs)} kept, and all updates are made: Resume reads the test images."
+    return f"{epochs_are(epochs)} kept: Resume begins with update {last['step'] + 1:,} of {steps:,}."
+
+
+def epochs_are(epochs):
+    """Begin a sentence on how many epochs are whole, or kept."""
+    return {0: "no epoch is", 1: "1 epoch is"}.get(len(epochs), f"{len(epochs)} epochs are")
+
+
+def error_words(error):
+    """Say in a sentence what ended a training: the package's own errors say what to do, of others the kind is told."""
+    if isinstance(error, training.FolderError | training.Diverged):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
