@@ -8,12 +8,14 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 
 from resnet_lessons import data, results, training
 from resnet_lessons.cli import runs
 from resnet_lessons.recipes import Recipe
 from resnet_lessons.specs import Spec
 
+import keras
 import numpy as np
 import pytest
 import recorded_runs
@@ -23,15 +25,16 @@ SPEC = Spec("plain", 8, width=4, input_shape=(8, 8, 3))
 RECIPE = Recipe("tiny", steps=6, batch_size=16, validation=10, steps_per_epoch=2)
 
 
-class AfterLooks:
-    """An event that is set once it has been looked at so many times: after each batch, also of validation."""
+class AfterOneEpoch(keras.callbacks.Callback):
+    """Asks for a stop once the second epoch begins."""
 
-    def __init__(self, looks):
-        self.left = looks
+    def __init__(self):
+        super().__init__()
+        self.event = threading.Event()
 
-    def is_set(self):
-        self.left -= 1
-        return self.left <= 0
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            self.event.set()
 
 
 def bright():
@@ -79,7 +82,8 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "runs"
     train(folder / "seeds" / "seed0", seed=0)
     train(folder / "deeper", spec=dataclasses.replace(SPEC, depth=14), seed=6)
-    train(folder / "stopped", seed=7, stop=AfterLooks(4))
+    second = AfterOneEpoch()
+    train(folder / "stopped", seed=7, stop=second.event, callbacks=[second])
     others = {
         "seeds/seed1": {"seed": 1, "errors": (0.5, 0.2, 0.6)},
         "seeds/seed2": {"seed": 2, "errors": (0.75, 0.3, 0.9)},
