@@ -203,9 +203,9 @@ def test_devices_and_versions():
 
 def test_float32_is_not_shortened_to_tf32():
     if backend.BACKEND == "tensorflow":
-        assert not backend.tf.config.experimental.tensor_float_32_execution_enabled()
+        assert not backend.loading.tf.config.experimental.tensor_float_32_execution_enabled()
     else:
-        assert backend.jax.config.jax_default_matmul_precision == "highest"
+        assert backend.loading.jax.config.jax_default_matmul_precision == "highest"
 
 
 @on_tensorflow
@@ -214,7 +214,7 @@ def test_float32_is_not_shortened_to_tf32():
 )
 def test_a_gpu_without_bfloat16_is_known(monkeypatch, capabilities, answer):
     details = [{} if capability is None else {"compute_capability": capability} for capability in capabilities]
-    config = backend.tf.config
+    config = backend.loading.tf.config
     monkeypatch.setattr(config, "list_physical_devices", lambda kind: list(range(len(details))))  # noqa: ARG005
     monkeypatch.setattr(config.experimental, "get_device_details", details.__getitem__)
     assert backend.accelerators_have_bfloat16() is answer
@@ -235,7 +235,7 @@ def test_importing_and_first_use_print_nothing():
 def test_what_is_held_back_is_shown_when_the_block_fails():
     code = """
 import os, sys
-from resnet_lessons.backend import quiet_stderr
+from resnet_lessons.backend.loading import quiet_stderr
 with quiet_stderr():
     os.write(2, b"held back")
 print("between", file=sys.stderr)

@@ -76,8 +76,8 @@ def test_batch_norm_equals_the_formula_and_keras_own(rng, shape, training):
 @on_tensorflow
 def test_images_do_take_the_fused_kernel(rng, monkeypatch):
     calls = []
-    fused = backend._fused
-    monkeypatch.setattr(backend, "_fused", lambda *args: calls.append(args[-1]) or fused(*args))
+    fused = backend.batch_norm._fused
+    monkeypatch.setattr(backend.batch_norm, "_fused", lambda *args: calls.append(args[-1]) or fused(*args))
     layer, _ = both(rng, (2, 4, 4, 3))
     x = rng.normal(size=(2, 4, 4, 3)).astype("float32")
     layer(x, training=True)
@@ -93,7 +93,7 @@ def test_without_the_correction_the_moving_variance_would_differ(rng):
     x = rng.normal(size=shape).astype("float32")
     gamma, beta, _, before = ours.get_weights()
     empty = np.zeros(0, "float32")
-    _, _, kernel_variance, *_ = backend._fused(x, gamma, beta, empty, empty, EPSILON, True)
+    _, _, kernel_variance, *_ = backend.batch_norm._fused(x, gamma, beta, empty, empty, EPSILON, True)
     np.testing.assert_allclose(kernel_variance, x.var((0, 1, 2)) * 4 / 3, rtol=1e-5)
     keras_own(x, training=True)
     uncorrected = before * MOMENTUM + np.asarray(kernel_variance) * (1 - MOMENTUM)
@@ -156,7 +156,7 @@ def test_half_precision_inputs_keep_float32_statistics(rng, dtype, training):
     ids=str,
 )
 def test_what_the_kernel_does_not_take_goes_to_keras_own(rng, shape, kwargs, monkeypatch):
-    monkeypatch.setattr(backend, "_fused", None)  # a call would fail
+    monkeypatch.setattr(backend.batch_norm, "_fused", None)  # a call would fail
     x = rng.normal(size=shape).astype("float32")
     layers_ = [cls(**kwargs) for cls in (backend.BatchNormalization, layers.BatchNormalization)]
     for training in (True, False):

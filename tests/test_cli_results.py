@@ -32,7 +32,7 @@ class AfterOneEpoch(keras.callbacks.Callback):
         super().__init__()
         self.event = threading.Event()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch, logs=None):  # noqa: ARG002
         if epoch == 1:
             self.event.set()
 

@@ -210,17 +210,17 @@ def test_instructions_and_what_follows_for_training():
 
 def test_processor_flags_are_read_as_each_system_spells_them():
     linux = "processor : 0\nmodel name : X\nflags\t\t: fpu avx2 avx512_bf16 amx_tile\nprocessor : 1\nflags : other\n"
-    assert backend._flags_of_cpuinfo(linux) == {"fpu", "avx2", "avx512_bf16", "amx_tile"}
-    assert backend._flags_of_cpuinfo("processor : 0\nFeatures : fp asimd bf16 i8mm\n") == {
+    assert backend.hardware._flags_of_cpuinfo(linux) == {"fpu", "avx2", "avx512_bf16", "amx_tile"}
+    assert backend.hardware._flags_of_cpuinfo("processor : 0\nFeatures : fp asimd bf16 i8mm\n") == {
         "fp",
         "asimd",
         "bf16",
         "i8mm",
     }
-    assert backend._flags_of_cpuinfo("") == frozenset()
+    assert backend.hardware._flags_of_cpuinfo("") == frozenset()
     mac = "hw.optional.arm.FEAT_BF16: 1\nhw.optional.arm.FEAT_SME: 0\nmachdep.cpu.leaf7_features: AVX2 BMI1\n"
-    assert backend._flags_of_sysctl(mac) == {"bf16", "avx2", "bmi1"}
-    assert backend._flags_of_sysctl("sysctl: unknown oid") == frozenset()
+    assert backend.hardware._flags_of_sysctl(mac) == {"bf16", "avx2", "bmi1"}
+    assert backend.hardware._flags_of_sysctl("sysctl: unknown oid") == frozenset()
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="reads /proc/cpuinfo")

@@ -143,7 +143,7 @@ def test_one_device_is_refused_with_what_to_do():
 
 
 def test_on_jax_it_is_refused(monkeypatch):
-    monkeypatch.setattr(backend, "BACKEND", "jax")
+    monkeypatch.setattr(backend.strategies, "BACKEND", "jax")
     with pytest.raises(ValueError, match=r"strategy='mirrored' needs the TensorFlow backend\. .* KERAS_BACKEND='jax'"):
         backend.scope("mirrored")
     with pytest.raises(ValueError, match="Only TensorFlow's processor can be divided"):

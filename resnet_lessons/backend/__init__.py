@@ -1,0 +1,30 @@
+"""What differs between TensorFlow and JAX, and nothing else: the only package that imports either.
+
+It loads Keras's backend without its start-up messages, and offers a batch normalization that uses TensorFlow's fused
+kernel, gradients, determinism and a look at the devices. Lessons 01, 05 and 07 to 09 use it; ``blocks`` builds every
+batch normalization from here.
+"""
+
+from .batch_norm import BatchNormalization
+from .functions import compiled, gradients, pull_back
+from .hardware import accelerators_have_bfloat16, devices, make_deterministic, processor_flags, versions
+from .loading import BACKEND
+from .strategies import STRATEGIES, check_strategy, divide_processor, scope, shares
+
+__all__ = [
+    "BACKEND",
+    "STRATEGIES",
+    "BatchNormalization",
+    "accelerators_have_bfloat16",
+    "check_strategy",
+    "compiled",
+    "devices",
+    "divide_processor",
+    "gradients",
+    "make_deterministic",
+    "processor_flags",
+    "pull_back",
+    "scope",
+    "shares",
+    "versions",
+]
