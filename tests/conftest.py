@@ -1,5 +1,6 @@
 """What every test starts from: no data set, no cache and no Keras configuration of the person who runs it."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -44,6 +45,12 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """Run the fast files first, then those of ``SLOW`` in their order; a file's own tests stay in theirs."""
     items.sort(key=lambda item: SLOW.index(item.path.name) if item.path.name in SLOW else -1)
+
+
+def pytest_collection_finish():
+    """Spare later collections, and each training makes one, the half a million objects of what is imported."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -409,7 +409,7 @@ for name, net in nets.items():
 # There are only $3! \cdot 2 \cdot 2 = 24$ orders, so some draws give the same one, and a few swaps may even lead
 # back to the trained one. In the stored run plain-20 guesses after one swap. In ResNet-20 a swap costs less.
 # *Which* units were swapped matters as much as how far the order is from the trained one; that the error grows with
-# the distance, as Veit et al. (2016, Sec. 4.2) find in 110 layers, is a tendency here. So the units do read one
+# the distance, as Veit et al. (2016, Sec. 4.3) find in 110 layers, is a tendency here. So the units do read one
 # another, but not only their neighbour.
 #
 # ## 5 Through which paths does the gradient come?
