@@ -70,6 +70,7 @@ class LiveTrainer(ipywidgets.VBox):
         self.dataset, self.folder, self.run, self.error = dataset, Path(folder), None, None
         self._options, self._training, self._loop, self._lock = options, None, None, threading.Lock()
         self._drawn = self._last = None
+        self._awaited = False  # whether the loop has yet to make a redrawing that it was asked for
         self._make_parts()
         buttons = ipywidgets.HBox([self._train, self._stop, self._resume], layout={"flex_flow": "row wrap"})
         super().__init__([self._seed, buttons, self._words, self._progress, self._drawing, self._table])
@@ -112,7 +113,7 @@ class LiveTrainer(ipywidgets.VBox):
             if self._training is not None:
                 return
             self.run = self.error = None
-            self._loop = _running_loop()
+            self._loop, self._awaited = _running_loop(), False
             watch = {"changed": self._ask_to_redraw, "every": PACE}
             self._training = self._last = training.Background(
                 self.spec, self.recipe, self.dataset, self.out, self.seed, **watch, **self._options
@@ -168,13 +169,18 @@ class LiveTrainer(ipywidgets.VBox):
     # What is shown
 
     def _ask_to_redraw(self):
-        """Called in the training's thread: have the event loop redraw; without one, ``wait`` does."""
-        if self._loop is not None:
+        """Called in the training's thread: have the event loop redraw; without one, ``wait`` does.
+
+        A drawing may take longer than training takes to ask for the next: they must not pile up before a button's turn.
+        """
+        if self._loop is not None and not self._awaited:
+            self._awaited = True
             with contextlib.suppress(RuntimeError):  # the loop has been closed
                 self._loop.call_soon_threadsafe(self._redraw)
 
     def _redraw(self):
         """Show how far the training is; when it has ended, what came out."""
+        self._awaited = False
         current = self._training
         if current is None:
             return

@@ -2,10 +2,13 @@
 
 import asyncio
 import dataclasses
+import json
 import re
+import shutil
 import signal
 import threading
 import time
+import types
 
 from resnet_lessons import plots, training, widgets
 from resnet_lessons.widgets import live_trainer, run_words
@@ -13,17 +16,22 @@ from resnet_lessons.widgets import live_trainer, run_words
 import html_tables
 import numpy as np
 import pytest
-from small_runs import HELD_BACK, SPEC, dataset, same_weights
+from small_runs import DROPPING, HELD_BACK, dataset, same_weights
 from widget_parts import assert_named, control, drawings, picture
 
 OPTIONS = {"precision": "float32", "deterministic": True}
 ENDLESS = dataclasses.replace(HELD_BACK, name="endless", steps=10**6, drops=())
 
 
+def trainer_of(folder):
+    """Make a trainer of the run that the fixtures ``reference`` and ``stopped`` are of."""
+    return widgets.LiveTrainer(dataset(), DROPPING, HELD_BACK, folder / "runs", **OPTIONS)
+
+
 @pytest.fixture
 def trainer(tmp_path):
     """A trainer of a tiny net; whatever a test leaves running is stopped."""
-    made = widgets.LiveTrainer(dataset(), SPEC, HELD_BACK, tmp_path / "runs", **OPTIONS)
+    made = trainer_of(tmp_path)
     yield made
     made.stop()
     if made._last is not None:
@@ -31,6 +39,28 @@ def trainer(tmp_path):
 
 
 button = control
+
+
+class Idle:
+    """In place of ``training.Background``, where nothing has to train: it makes no update and ends when it is told."""
+
+    def __init__(self, spec, recipe, dataset, out, seed, **options):  # noqa: ARG002
+        self.spec, self.recipe, self.out, self.seed = spec, recipe, out, seed
+        self.run, self.error, self.asked_to_stop = types.SimpleNamespace(finished=False), None, False
+
+    def stop(self):
+        self.asked_to_stop = True
+
+    def wait(self, timeout=None):  # noqa: ARG002
+        return True
+
+    def progress(self):
+        return training.Progress("ended" if self.asked_to_stop else "starting")
+
+
+@pytest.fixture
+def idle(monkeypatch):
+    monkeypatch.setattr(live_trainer.training, "Background", Idle)
 
 
 def enabled(trainer):
@@ -68,10 +98,10 @@ def test_it_starts_ready_with_an_empty_frame(trainer):
     assert (trainer.run, trainer.error, rows(trainer)) == (None, None, [])
     [drawing] = drawings(trainer)
     alt, width, height = picture(drawing.value)
-    assert alt.startswith(f"Errors against updates of {SPEC.name} by tiny, seed 0")
+    assert alt.startswith(f"Errors against updates of {DROPPING.name} by tiny, seed 0")
     assert (width, height) == (1536, 652)
     assert not trainer.out.exists()  # to look leaves nothing behind
-    assert repr(trainer) == f"LiveTrainer({SPEC.name}, tiny, ready)"
+    assert repr(trainer) == f"LiveTrainer({DROPPING.name}, tiny, ready)"
 
 
 def test_every_control_says_what_it_is(trainer):
@@ -90,7 +120,7 @@ def test_each_choice_has_its_own_folder(trainer):
     found.add(trainer.out)
     trainer.recipe = dataclasses.replace(HELD_BACK, name="other")
     found.add(trainer.out)
-    trainer.spec = dataclasses.replace(SPEC, depth=14)
+    trainer.spec = dataclasses.replace(DROPPING, depth=14)
     found.add(trainer.out)
     assert len(found) == 4
     assert trainer.out.name == f"bright-{trainer.spec.name}-other-1"
@@ -99,16 +129,15 @@ def test_each_choice_has_its_own_folder(trainer):
 # A whole run
 
 
-def test_train_returns_at_once_and_the_run_is_train_s_own(trainer):
+def test_train_returns_at_once_and_the_run_is_train_s_own(trainer, reference):
     before = time.monotonic()
     button(trainer, "Train").click()
     assert time.monotonic() - before < 1
     assert trainer.state == "training"
     assert enabled(trainer) == ["Stop"]
     run = trainer.wait()
-    alone = training.train(SPEC, HELD_BACK, dataset(), progress=None, **OPTIONS)
     assert run is trainer.run
-    assert same_weights(run.model, alone.model)
+    assert same_weights(run.model, reference[0].model)
     assert trainer.state == "finished"
     assert enabled(trainer) == []
     assert f"test error {100 * run.test_error:.1f}% on bright" in words(trainer)
@@ -116,13 +145,14 @@ def test_train_returns_at_once_and_the_run_is_train_s_own(trainer):
     assert trainer.progress.step == HELD_BACK.steps
 
 
-def test_a_finished_run_is_found_again(trainer, tmp_path):
-    trainer.train()
-    error = trainer.wait().test_error
-    again = widgets.LiveTrainer(dataset(), SPEC, HELD_BACK, tmp_path / "runs", **OPTIONS)
+def test_a_finished_run_is_found_again(reference, tmp_path):
+    run, folder = reference
+    shutil.copytree(folder, trainer_of(tmp_path).out)
+    again = trainer_of(tmp_path)
     assert (again.state, enabled(again)) == ("finished", [])
-    assert f"Finished: test error {100 * error:.1f}%" in words(again)
-    assert [row[:-1] for row in rows(again)] == [row[:-1] for row in rows(trainer)]  # all but the seconds
+    assert f"Finished: test error {100 * run.test_error:.1f}%" in words(again)
+    shown = [[str(line["epoch"]), str(line["step"]), f"{100 * line['train_error']:.1f}%"] for line in run.epochs]
+    assert [row[:3] for row in rows(again)] == shown
     again.seed = 1
     assert (again.state, enabled(again), rows(again)) == ("ready", ["Train"], [])
 
@@ -130,9 +160,10 @@ def test_a_finished_run_is_found_again(trainer, tmp_path):
 def test_two_presses_start_one_run(trainer, monkeypatch):
     started = []
 
-    class Counted(training.Background):
+    class Counted(Idle):
         def __init__(self, *args, **options):
             started.append(self)
+            time.sleep(0.05)  # as long as a press may take to overtake another
             super().__init__(*args, **options)
 
     monkeypatch.setattr(live_trainer.training, "Background", Counted)
@@ -142,20 +173,21 @@ def test_two_presses_start_one_run(trainer, monkeypatch):
     for thread in threads:
         thread.join()
     button(trainer, "Train").click()
-    trainer.wait()
     assert len(started) == 1
-    assert trainer.state == "finished"
+    assert trainer.state == "training"
 
 
-def test_the_picture_is_that_of_the_run_that_is_chosen(trainer):
+def test_the_picture_is_that_of_the_run_that_is_chosen(trainer, reference):
     """Two finished runs of one network, seed and length, which only the recipe tells apart."""
     seen, [drawing] = {}, drawings(trainer)
-    for rate in (0.1, 1e-5):
-        trainer.recipe = dataclasses.replace(HELD_BACK, name=f"rate {rate}", learning_rate=rate)
-        trainer.train()
-        trainer.wait()
+    chosen = {rate: dataclasses.replace(HELD_BACK, name=f"rate {rate}", learning_rate=rate) for rate in (0.1, 1e-5)}
+    for rate, recipe in chosen.items():
+        trainer.recipe = recipe
+        folder = shutil.copytree(reference[1], trainer.out)
+        lines = [line | {"train_error": rate} for line in reference[0].epochs]
+        (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     for rate in (0.1, 1e-5, 0.1):
-        trainer.recipe = dataclasses.replace(HELD_BACK, name=f"rate {rate}", learning_rate=rate)
+        trainer.recipe = chosen[rate]
         assert trainer.state == "finished"
         assert seen.setdefault(rate, drawing.value) == drawing.value
         assert f"by rate {rate}, seed 0" in picture(drawing.value)[0]
@@ -176,8 +208,13 @@ def begun(trainer):
     return 1 + (time.monotonic() - before) / (trainer.progress.step - first)
 
 
-def test_stop_answers_within_a_second_and_an_update(trainer):
+def test_stop_answers_within_a_second_and_an_update(trainer, monkeypatch):
     limit = begun(trainer)
+    with monkeypatch.context() as deaf:  # the negative control: a training that ignores Stop would be told
+        deaf.setattr(training.Background, "stop", lambda _: None)
+        button(trainer, "Stop").click()
+        assert trainer.state == "training"
+        assert not trainer._last.wait(limit)
     before = time.monotonic()
     button(trainer, "Stop").click()
     assert trainer.state == "stopping"
@@ -192,16 +229,6 @@ def test_stop_answers_within_a_second_and_an_update(trainer):
     assert f"Stopped after update {made:,}. {kept} epochs are kept" in words(trainer)
     assert f"Resume begins with update {4 * kept + 1:,} of 1,000,000" in words(trainer)
     assert run.model is not None  # what was learned is kept, also since the last whole epoch
-
-
-def test_a_trainer_that_ignores_stop_is_told(trainer, monkeypatch):
-    """The negative control of the test above."""
-    monkeypatch.setattr(training.Background, "stop", lambda _: None)
-    limit = begun(trainer)
-    button(trainer, "Stop").click()
-    assert trainer.state == "training"
-    assert not trainer._last.wait(limit)
-    monkeypatch.undo()
 
 
 def test_stop_is_heard_while_a_run_starts(trainer, monkeypatch):
@@ -226,8 +253,7 @@ def test_stop_is_heard_while_a_run_starts(trainer, monkeypatch):
     run = trainer.wait()
     assert (run.finished, len(run.step_error), trainer.progress.step) == (False, 0, 0)
     assert "Stopped after update 0. No epoch was whole yet: Resume begins with update 1 of 10." in words(trainer)
-    button(trainer, "Resume").click()
-    assert trainer.wait().finished
+    assert enabled(trainer) == ["Resume"]
 
 
 def test_what_is_left_after_the_last_update_is_said(trainer, monkeypatch):
@@ -282,47 +308,17 @@ def test_what_is_read_aloud_changes_with_the_state_and_the_epochs_alone(trainer,
     assert moving(trainer) == ""
 
 
-def test_resume_goes_on_to_the_same_end_in_another_trainer(trainer, tmp_path):
-    alone = training.train(SPEC, HELD_BACK, dataset(), progress=None, **OPTIONS)
-    stop_at(trainer, 6)
-    assert enabled(trainer) == ["Resume"]
-    assert len(rows(trainer)) == 1
-    other = widgets.LiveTrainer(dataset(), SPEC, HELD_BACK, tmp_path / "runs", **OPTIONS)
-    assert (other.state, enabled(other)) == ("stopped", ["Resume"])
-    assert "Begun and not finished. 1 epoch is kept: Resume begins with update 5 of 10." in words(other)
-    button(other, "Resume").click()
-    run = other.wait()
-    assert same_weights(run.model, alone.model)
-    assert len(run.step_error) == 6
-    assert len(rows(other)) == 3
-
-
-def stop_at(trainer, step):
-    """Train until an update, and stop there."""
-
-    watch = training.background._Watch
-    original = watch.on_train_batch_end
-
-    def and_stop(self, batch, logs):
-        original(self, batch, logs)
-        if len(self.loss) == step:
-            trainer._ask_to_stop()
-
-    watch.on_train_batch_end = and_stop
-    try:
-        trainer.train()
-        run = trainer.wait()
-    finally:
-        watch.on_train_batch_end = original
-    assert (run.finished, len(run.step_error)) == (False, step)
-
-
-def test_stop_before_the_first_epoch_keeps_none(trainer):
-    stop_at(trainer, 2)
-    assert "No epoch was whole yet: Resume begins with update 1 of 10." in words(trainer)
-    assert enabled(trainer) == ["Resume"]
-    trainer.train()
-    assert trainer.wait().finished
+def test_resume_goes_on_to_the_same_end(reference, stopped, tmp_path):
+    shutil.copytree(stopped, trainer_of(tmp_path).out)
+    trainer = trainer_of(tmp_path)
+    assert (trainer.state, enabled(trainer)) == ("stopped", ["Resume"])
+    assert "Begun and not finished. 2 epochs are kept: Resume begins with update 9 of 10." in words(trainer)
+    assert len(rows(trainer)) == 2
+    button(trainer, "Resume").click()
+    run = trainer.wait()
+    assert same_weights(run.model, reference[0].model)
+    assert len(run.step_error) == 2
+    assert len(rows(trainer)) == 3
 
 
 # While it trains
@@ -332,21 +328,21 @@ def test_another_choice_while_it_trains_waits_for_its_end(trainer):
     trainer.recipe = ENDLESS
     trainer.train()
     until(lambda: trainer.progress.step > 5)
-    trainer.spec = dataclasses.replace(SPEC, depth=14)
+    trainer.spec = dataclasses.replace(DROPPING, depth=14)
     assert trainer.state == "training"
     trainer.stop()
     trainer.wait()
     assert (trainer.state, enabled(trainer)) == ("ready", ["Train"])  # of the one that is chosen now
-    assert f"{SPEC.name} by endless, seed 0: Stopped after update" in words(trainer)
+    assert f"{DROPPING.name} by endless, seed 0: Stopped after update" in words(trainer)
     assert "Not trained yet" in words(trainer)
-    trainer.spec = SPEC
+    trainer.spec = DROPPING
     assert (trainer.state, enabled(trainer)) == ("stopped", ["Resume"])
 
 
 def test_the_loop_redraws_while_a_cell_waits(trainer, monkeypatch):
     """As in a notebook: the thread touches no widget, the curve moves, and a button is heard."""
     monkeypatch.setattr(live_trainer, "PACE", 0.0)
-    trainer.recipe = ENDLESS
+    trainer.recipe = dataclasses.replace(ENDLESS, steps_per_epoch=10**6)  # each epoch's end would be drawn too
     seen, drawn_in = [], set()
 
     def draw(change):
@@ -366,6 +362,7 @@ def test_the_loop_redraws_while_a_cell_waits(trainer, monkeypatch):
     run = asyncio.run(cell())
     assert not run.finished
     assert trainer.state == "stopped"
+    assert re.search(r"after update [1-9].* No epoch was whole yet: Resume begins with update 1 of 1,", words(trainer))
     assert len(set(seen)) >= 4
     assert drawn_in == {threading.main_thread()}
 
@@ -455,22 +452,25 @@ def test_an_interrupt_between_cells_stops_the_training(trainer, shell):
     ("error", "stops"),
     [(KeyboardInterrupt(), True), (asyncio.CancelledError(), True), (ValueError(), False), (None, False)],
 )
+@pytest.mark.usefixtures("idle")
 def test_a_cell_that_was_interrupted_stops_the_training_and_no_other_error_does(trainer, shell, error, stops):
-    trainer.recipe = ENDLESS
     trainer.train()
     [after_cell] = shell.events.callbacks["post_run_cell"]
     after_cell(Result(error))
     assert trainer._last.asked_to_stop is stops
 
 
+@pytest.mark.usefixtures("idle")
 def test_the_kernel_is_asked_once(trainer, shell):
     for seed in (0, 1):
         trainer.seed = seed
         trainer.train()
-        trainer.wait()
+        trainer.stop()
+        assert trainer.state == "stopped"
     assert len(shell.events.callbacks["post_run_cell"]) == 1
 
 
+@pytest.mark.usefixtures("idle")
 def test_another_handler_is_left_alone(trainer, shell):
     shell.kernel.saved_sigint_handler = signal.default_int_handler
     trainer.train()
@@ -499,11 +499,13 @@ def test_a_folder_in_use_is_said_and_can_be_tried_again(trainer):
             trainer.wait()
     assert "Another process is training in" in words(trainer)
     button(trainer, "Resume").click()
-    assert trainer.wait().finished
+    assert trainer.state == "training"
+    trainer.stop()
+    assert trainer.wait().model is not None
 
 
 def test_a_net_that_does_not_fit_the_data_is_said(trainer):
-    trainer.spec = dataclasses.replace(SPEC, input_shape=(16, 16, 3))
+    trainer.spec = dataclasses.replace(DROPPING, input_shape=(16, 16, 3))
     trainer.train()
     with pytest.raises(ValueError, match="The network takes images of"):
         trainer.wait()
@@ -521,13 +523,13 @@ def test_an_error_of_another_kind_is_named_and_not_taken_for_html(trainer, monke
     assert "RuntimeError: &lt;b&gt;odd&lt;/b&gt; &amp; more" in words(trainer)
 
 
-def test_a_damaged_folder_is_said_before_anything_is_pressed(trainer, tmp_path):
-    trainer.train()
-    trainer.wait()
-    (trainer.out / "run.json").write_text("{")
-    other = widgets.LiveTrainer(dataset(), SPEC, HELD_BACK, tmp_path / "runs", **OPTIONS)
-    assert other.state == "failed"
-    assert "run.json cannot be read" in words(other)
+def test_a_damaged_folder_is_said_before_anything_is_pressed(tmp_path):
+    out = trainer_of(tmp_path).out
+    out.mkdir(parents=True)
+    (out / "run.json").write_text("{")
+    trainer = trainer_of(tmp_path)
+    assert trainer.state == "failed"
+    assert "run.json cannot be read" in words(trainer)
 
 
 # The pure functions
