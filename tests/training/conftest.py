@@ -18,9 +18,11 @@ def heap():
 
 @pytest.fixture(scope="module", autouse=True)
 def thawed():
-    """Let what a module has left be collected."""
+    """Let what a module has left be collected; what is imported stays spared, as tests/conftest.py has it."""
     yield
     gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="module")
