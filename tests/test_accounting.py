@@ -157,13 +157,13 @@ TABLE_1 = {18: 1.8, 34: 3.6, 50: 3.8, 101: 7.6, 152: 11.3}  # He 2015, multiply-
 
 @pytest.fixture(scope="module")
 def imagenet_accounts():
-    """Build each network once and keep its ``Account`` only."""
+    """Plan each network once: its hundred million weights have shapes alone."""
     found = {}
 
     def get(depth, **kwargs):
         key = (depth, *sorted(kwargs.items()))
         if key not in found:
-            found[key] = accounting.account(models.imagenet(depth, **kwargs))
+            found[key] = accounting.planned(models.imagenet, depth, **kwargs)
         return found[key]
 
     return get
@@ -190,7 +190,9 @@ def test_imagenet_family(imagenet_accounts, depth, kwargs, trainable, billions):
 
 @pytest.mark.parametrize("depth", [50, 101, 152])
 def test_keras_applications_differs_by_its_conv_biases(imagenet_accounts, depth):
-    theirs = getattr(keras.applications, f"ResNet{depth}")(weights=None, include_top=False, input_shape=(32, 32, 3))
+    build = getattr(keras.applications, f"ResNet{depth}")
+    with keras.StatelessScope(initialize_variables=False):  # their number is what counts, not their values
+        theirs = build(weights=None, include_top=False, input_shape=(32, 32, 3))
     convs = [layer for layer in theirs.layers if isinstance(layer, layers.Conv2D)]
     assert len(convs) == depth - 1 + 4  # the layers of the longest path but the classifier, and the projections
     biases = sum(layer.filters for layer in convs)
