@@ -41,9 +41,20 @@ def seasoned(model):
     return model
 
 
+@pytest.fixture(scope="module")
+def shared():
+    """A net that is compiled once for all tests, and its variables' values."""
+    net = seasoned(small())
+    return net, [array(variable) for variable in net.variables]
+
+
 @pytest.fixture
-def model():
-    return seasoned(small())
+def model(shared):
+    """The shared net, which a test may change: its values are put back."""
+    net, values = shared
+    for variable, value in zip(net.variables, values, strict=True):
+        variable.assign(value)
+    return net
 
 
 @pytest.fixture
@@ -133,7 +144,8 @@ def test_the_model_is_left_as_it_was(model, images, directions):
         np.testing.assert_array_equal(array(variable), value)
 
 
-def test_a_net_is_compiled_once_and_its_new_weights_and_statistics_are_seen(model, images, directions, monkeypatch):
+def test_a_net_is_compiled_once_and_its_new_weights_and_statistics_are_seen(images, directions, monkeypatch):
+    model = seasoned(small())
     made, compiled = [], landscape.backend.compiled
     monkeypatch.setattr(landscape.backend, "compiled", lambda *args: made.append(1) or compiled(*args))
     for statistics in ("batch", "moving"):
