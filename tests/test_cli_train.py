@@ -246,28 +246,38 @@ def test_a_run_that_diverges_ends_in_one_line(tmp_path, monkeypatch):
 # Ctrl-C
 
 
+def outcome(folder):
+    """What a run came to, to the last digit: its log but for the seconds, and its test."""
+    lines = [json.loads(line) | {"seconds": None} for line in (folder / "log.jsonl").read_text().splitlines()]
+    result = json.loads((folder / "run.json").read_text())["result"]
+    return lines, result["test_loss"], result["test_error"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX matter")
-def test_after_ctrl_c_the_command_that_it_names_goes_on(tmp_path):
-    folder = tmp_path / "a run"
-    size = ("--recipe", "minute", "--steps", 140)  # ten epochs
-    arguments = ("train", "plain", "--n", 1, *size, "--data", "mnist", "--precision", "float32", "--out")
-    child = process(*arguments, folder, start_new_session=True)
+def test_after_ctrl_c_the_command_that_it_names_goes_on_to_the_same_end(tmp_path):
+    folder, whole = tmp_path / "a run", tmp_path / "whole"
+    size = ("--recipe", "minute", "--steps", 70)  # five epochs
+    arguments = ("train", "plain", "--n", 1, *size, "--data", "mnist", "--precision", "float32", "--deterministic")
+    child = process(*arguments, "--out", folder, start_new_session=True)
     for line in child.stdout:
         if line.startswith("epoch   1 "):
             break
+    assert f"Another process is training in {folder}" in refused(run("resume", folder))
     os.killpg(child.pid, signal.SIGINT)  # as a terminal does
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 130
     kept, command = re.fullmatch(r"Interrupted\. Kept up to epoch (\d+), .*\. To go on: (.*)\n", errors).groups()
-    assert 1 <= int(kept) < 10
+    assert 1 <= int(kept) < 5
+    assert not [name for name in contents(folder) if ".partial" in name]
     first, *resume = shlex.split(command)
     assert (first, *resume) == ("resnet-lessons", "resume", str(folder))
     ended = run(*resume)
     assert ended.exit_code == 0, ended.output
     assert f"goes on after epoch {kept}, update {14 * int(kept)}" in ended.stdout
     epochs = [line.split()[1] for line in ended.stdout.splitlines() if line.startswith("epoch ")]
-    assert epochs == [str(epoch) for epoch in range(int(kept) + 1, 11)]
-    assert "result" in json.loads((folder / "run.json").read_text())
+    assert epochs == [str(epoch) for epoch in range(int(kept) + 1, 6)]
+    assert run(*arguments, "--out", whole).exit_code == 0
+    assert outcome(folder) == outcome(whole)
 
 
 def test_an_interruption_before_the_first_epoch_says_so(tmp_path, monkeypatch):
@@ -290,14 +300,14 @@ def test_what_resume_needs_is_in_the_command(tmp_path, smoke):
 # Several devices
 
 
-@pytest.mark.skipif(backend.BACKEND != "tensorflow", reason="a matter of TensorFlow")
-def test_a_processor_in_two_parts_trains_too(tmp_path):
-    child = process(*SMOKE, "--strategy", "mirrored", "--devices", 2, "--out", tmp_path / "run")
-    _, errors = child.communicate(timeout=300)
-    assert child.returncode == 0, errors
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert record["strategy"] == "mirrored"
-    assert "--strategy mirrored" in record["command"] or record["command"].startswith("training.train")
+def test_the_processor_is_divided_before_a_mirrored_training(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr(backend, "divide_processor", lambda parts: calls.append(parts))
+    monkeypatch.setattr(training, "train", lambda *given, **named: calls.append(named) or Stub(given[3]))
+    shown = run(*SMOKE, "--strategy", "mirrored", "--devices", 2, "--out", tmp_path / "run")
+    assert shown.exit_code == 0, shown.output
+    parts, named = calls
+    assert (parts, named["strategy"]) == (2, "mirrored")
 
 
 # Words

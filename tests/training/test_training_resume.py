@@ -3,11 +3,8 @@
 import json
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 from resnet_lessons import backend, training
@@ -18,10 +15,8 @@ import numpy as np
 import pytest
 import run_differences
 from small_runs import (
-    BEFORE,
     DROPPING,
     HELD_BACK,
-    AfterUpdates,
     AtEpoch,
     AtLook,
     dataset,
@@ -94,69 +89,55 @@ def test_it_repeats_bit_for_bit_by_itself_on_a_processor_alone(monkeypatch, devi
 # Stopped by an event
 
 
-@pytest.mark.parametrize("updates", [1, 6, 10])
-def test_a_stopped_run_goes_on_to_the_same_end(reference, tmp_path, updates):
-    """Amid the first epoch, amid the second, and after the last of all."""
-    folder = tmp_path / "run"
-    run = train(folder, stop=AfterUpdates(updates))
+# One run, stopped and called again until it ends: from which look on the event is set, how many updates the call makes,
+# and how many epochs are whole then. A call goes on after the last of these; it looks after each batch.
+STOPS = {
+    "when its net is built": (-1, 0, 0),
+    "when fit begins": (0, 0, 0),
+    "amid the first epoch": (1, 1, 0),
+    "in the first validation": (5, 4, 0),
+    "amid the second epoch": (7, 6, 1),
+    "when the net of a run that has an epoch is built": (-1, 0, 1),
+    "when the fit of a run that has an epoch begins": (0, 0, 1),
+    "in the second validation": (5, 4, 1),
+    "after the last update": (7, 6, 2),
+    "in the last validation": (3, 2, 2),
+    "in the test": (4, 2, 3),
+}
+
+
+@pytest.fixture(scope="module")
+def often_stopped(tmp_path_factory):
+    """What each call of ``STOPS`` returned and left in the log and ``run.json``, what the last returned, the folder."""
+    folder, calls = tmp_path_factory.mktemp("often") / "run", {}
+    for place, (look, _, _) in STOPS.items():
+        run = train(folder, stop=AtLook(look))
+        logged = log_of(folder) if (folder / "log.jsonl").exists() else []
+        calls[place] = run, logged, json.loads((folder / "run.json").read_text())
+    return calls, training.resume(folder, dataset(), progress=None), folder
+
+
+@pytest.mark.parametrize("place", STOPS)
+def test_a_stopped_run_ends_there_and_keeps_its_whole_epochs(often_stopped, place):
+    run, logged, description = often_stopped[0][place]
+    _, updates, kept = STOPS[place]
     assert not run.finished
     assert (run.test_error, run.test_loss) == (None, None)
     assert len(run.step_loss) == updates
-    assert "result" not in json.loads((folder / "run.json").read_text())
-    again = training.resume(folder, dataset(), progress=None)
-    assert_same_end(reference, again, folder)
-    assert len(again.step_loss) == HELD_BACK.steps - 4 * ((updates - 1) // 4)  # since the last whole epoch
+    assert len(logged) == kept
+    assert "result" not in description
 
 
-@pytest.mark.parametrize(("look", "kept"), [(5, 0), (10, 1), (13, 2)])
-def test_a_run_stopped_while_it_is_validated_or_tested_goes_on_to_the_same_end(reference, tmp_path, look, kept):
-    """After 4 and after 8 updates the validation is cut short, so its epoch is not whole; after 10 it is the last."""
-    folder = tmp_path / "run"
-    run = train(folder, stop=AtLook(look))
-    assert not run.finished
-    assert len(log_of(folder) if kept else []) == kept
-    again = training.resume(folder, dataset(), progress=None)
-    assert_same_end(reference, again, folder)
-    assert len(again.step_loss) == HELD_BACK.steps - 4 * kept
+def test_a_run_that_was_stopped_everywhere_comes_to_the_same_end(reference, often_stopped):
+    _, run, folder = often_stopped
+    assert_same_end(reference, run, folder)
+    assert len(run.step_loss) == 0
 
 
-@pytest.mark.parametrize("look", range(1 - BEFORE, 1))
-@pytest.mark.parametrize("kept", [0, 4])
-def test_a_run_stopped_as_it_starts_makes_no_update_and_goes_on_to_the_same_end(reference, tmp_path, look, kept):
-    """When the net is built, and when ``fit`` begins; of a new run, and of one that has an epoch to restore."""
-    folder = tmp_path / "run"
-    if kept:
-        train(folder, stop=AfterUpdates(kept + 1))
-    run = train(folder, stop=AtLook(look))
-    assert (run.finished, len(run.step_loss)) == (False, 0)
-    assert [line["step"] for line in run.epochs] == [kept][: kept // 4]
-    again = training.resume(folder, dataset(), progress=None)
-    assert_same_end(reference, again, folder)
-    assert len(again.step_loss) == HELD_BACK.steps - kept
-
-
-def test_a_run_stopped_in_its_test_is_tested_when_it_goes_on(reference, tmp_path):
-    folder = tmp_path / "run"
-    run = train(folder, stop=AtLook(14))  # 10 updates, 3 validations, and then the test's one batch
-    assert (run.finished, run.test_error, len(run.step_loss)) == (False, None, HELD_BACK.steps)
-    again = training.resume(folder, dataset(), progress=None)
-    assert_same_end(reference, again, folder)
-    assert len(again.step_loss) == 0
-
-
-def test_an_event_of_another_thread_stops_it():
-    stop = threading.Event()
-    timer = threading.Timer(0, stop.set)
-    timer.start()
-    run = train(stop=stop)
-    timer.join()
-    assert not run.finished
-
-
-def test_parts_of_a_run_are_on_record(unfinished):
-    train(unfinished)
-    description = json.loads((unfinished / "run.json").read_text())
-    assert [part["epoch"] for part in description["resumed"]] == [2]
+def test_parts_of_a_run_are_on_record(often_stopped):
+    description = json.loads((often_stopped[2] / "run.json").read_text())
+    before = [kept for _, _, kept in STOPS.values()]  # each call goes on after what the one before has left
+    assert [part["epoch"] for part in description["resumed"]] == [kept for kept in before if kept]
     assert set(description["resumed"][0]) == {"epoch", "versions", "hardware", "git", "began"}
 
 
@@ -218,49 +199,7 @@ def test_with_the_epochs_miscounted_the_end_would_differ(reference, unfinished):
     assert not same_weights(reference[0].model, run.model)
 
 
-# Interrupted and killed
-
-
-LONG = {"recipe": HELD_BACK.resized(120, epochs=40)}
-WORKER = f"""
-import sys
-sys.path[:0] = [{str(HERE)!r}]
-from pathlib import Path
-import small_runs, test_training_resume
-small_runs.train(Path(sys.argv[1]), **test_training_resume.LONG)
-"""
-
-
-def in_another_process(folder):
-    """Begin or go on in a process of its own; return it once it has logged an epoch."""
-    log = folder / "log.jsonl"
-    before = log.stat().st_size if log.exists() else 0
-    process = subprocess.Popen([sys.executable, "-c", WORKER, folder], stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    while not (log.exists() and log.stat().st_size > before):
-        assert process.poll() is None, process.stderr.read().decode()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    return process
-
-
-@posix
-def test_ctrl_c_and_kill_end_a_run_that_goes_on_and_its_hold_of_the_folder(tmp_path):
-    """One test, since processes take seconds to start: refused, interrupted, refused, killed, finished."""
-    whole, folder = tmp_path / "whole", tmp_path / "run"
-    left_alone = train(whole, **LONG), whole
-    for number, code in ((signal.SIGINT, -signal.SIGINT), (signal.SIGKILL, -signal.SIGKILL)):
-        process = in_another_process(folder)
-        with pytest.raises(training.FolderError, match=f"Another process is training in {folder}. Wait for it"):
-            train(folder, **LONG)
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == code
-        assert (b"KeyboardInterrupt" in errors) == (number == signal.SIGINT)
-        assert "result" not in json.loads((folder / "run.json").read_text())
-        if number == signal.SIGINT:
-            assert not [name for name in files(folder) if ".partial" in name]
-    assert_same_end(left_alone, train(folder, **LONG), folder)
+# Killed
 
 
 def test_a_second_call_in_the_same_process_is_refused_too(tmp_path):
@@ -270,6 +209,7 @@ def test_a_second_call_in_the_same_process_is_refused_too(tmp_path):
         with pytest.raises(training.FolderError, match="Another process is training") as error:
             train(tmp_path)
         second.append(error)
+        raise training.callbacks.Stopped  # what the first one goes on to do is not looked at
 
     train(tmp_path, callbacks=[AtEpoch(1, call)])
     assert len(second) == 1
@@ -280,11 +220,11 @@ def test_a_second_call_in_the_same_process_is_refused_too(tmp_path):
 
 @posix
 def test_killed_runs_end_as_if_they_had_been_left_alone():
-    command = [sys.executable, HERE / "kill_runs.py", "--kills", "3", "--inside", "1"]
+    command = [sys.executable, HERE / "kill_runs.py", "--kills", "2", "--inside", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "inside a checkpoint write" in done.stdout
-    assert done.stdout.count("s after its process began") >= 3
+    assert done.stdout.count("s after its process began") >= 2
     assert done.stdout.splitlines()[-1].startswith("identical")
 
 
