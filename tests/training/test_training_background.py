@@ -42,29 +42,34 @@ def watched(folder, hold=None, **options):
     return seen
 
 
-def test_a_run_in_a_thread_is_the_same_run(reference, tmp_path):
-    one = start(tmp_path / "run")
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """All that was seen of a run that was left alone."""
+    found = watched(tmp_path_factory.mktemp("background") / "run")
+    found.training.result()
+    return found
+
+
+def test_a_run_in_a_thread_is_the_same_run(reference, seen):
+    one = seen.training
     run = one.result()
     assert one.done
     assert one.error is None
     assert run is one.run
     assert same_weights(reference[0].model, run.model)
-    assert run_differences.differences(reference[1], tmp_path / "run") == []
+    assert run_differences.differences(reference[1], one.out) == []
 
 
-def test_its_progress_is_what_the_run_holds_in_the_end(tmp_path):
-    one = start(tmp_path / "run")
-    run, progress = one.result(), one.progress()
+def test_its_progress_is_what_the_run_holds_in_the_end(seen):
+    run, progress = seen.training.run, seen.training.progress()
     assert progress.phase == "ended"
     assert progress.step == HELD_BACK.steps
     assert np.array_equal(progress.step_error, run.step_error)
-    for seen, kept in zip(progress.epochs, run.epochs, strict=True):
-        assert {**seen, "seconds": 0} == {**kept, "seconds": 0}
+    for line, kept in zip(progress.epochs, run.epochs, strict=True):
+        assert {**line, "seconds": 0} == {**kept, "seconds": 0}
 
 
-def test_changes_come_with_every_update_and_phase(tmp_path):
-    seen = watched(tmp_path / "run")
-    seen.training.result()
+def test_changes_come_with_every_update_and_phase(seen):
     steps = [progress.step for progress in seen.all]
     assert steps == sorted(steps)
     assert set(range(1, HELD_BACK.steps + 1)) <= set(steps)
@@ -81,20 +86,11 @@ def test_changes_are_not_said_more_often_than_asked(tmp_path):
     assert len(said) == 9  # the first update; 3 times validating and back; testing; ended
 
 
-def test_a_snapshot_stays_as_it_was(tmp_path):
-    seen = watched(tmp_path / "run", hold=lambda progress: progress.step == 5)
-    assert seen.reached.wait(60)
-    snapshot = seen.training.progress()
-    seen.go.set()
-    seen.training.result()
-    assert (snapshot.step, len(snapshot.epochs), snapshot.phase) == (5, 1, "training")
-    assert snapshot.left > 0
-
-
 def test_it_stops_after_the_update_under_way_and_goes_on_to_the_same_end(reference, tmp_path):
     seen = watched(tmp_path / "run", hold=lambda progress: progress.step == 6)
     assert seen.reached.wait(60)
     assert not seen.training.done
+    snapshot = seen.training.progress()
     seen.training.stop()
     assert seen.training.asked_to_stop
     seen.go.set()
@@ -103,6 +99,8 @@ def test_it_stops_after_the_update_under_way_and_goes_on_to_the_same_end(referen
     assert seen.training.progress().step == 6
     again = start(tmp_path / "run")
     run = again.result()
+    assert (snapshot.step, len(snapshot.epochs), snapshot.phase) == (6, 1, "training")  # it stays as it was
+    assert snapshot.left > 0
     assert same_weights(reference[0].model, run.model)
     assert run_differences.differences(reference[1], tmp_path / "run") == []
     assert again.progress().first_step == 4  # of the one epoch that was whole
