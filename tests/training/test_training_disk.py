@@ -79,18 +79,19 @@ class WhileWriting:
         monkeypatch.setattr(run_folder.RunFolder, method, wrapped)
 
 
-# What is written when: the method, the how manyth call of it, the file, and a size that is too small for it.
+# What the last call of a run writes, one after the other: the method, the how manyth call of it, the file, and a size
+# that is too small for it.
 RUN, LINE, CHECKPOINT, WEIGHTS = "describe", "append", "save", "finish"
-CASES = {
-    "the last line of the log": (LINE, 3, "log.jsonl", 400),
-    "the last checkpoint": (CHECKPOINT, 3, "checkpoint.npz", 20_000),
-    "the final weights": (WEIGHTS, 1, "model.weights.h5", 20_000),
-    "the description, at the end": (RUN, 2, "run.json", 500),
-}
+LAST = (
+    (LINE, 1, "log.jsonl", 400),
+    (CHECKPOINT, 1, "checkpoint.npz", 20_000),
+    (WEIGHTS, 1, "model.weights.h5", 20_000),
+    (RUN, 2, "run.json", 500),  # the first tells of the call itself
+)
 
 
-def check(reference, folder, wrapped, name, reason):
-    """Train until the disk is full, look at what there is, and go on."""
+def check(folder, wrapped, name, reason):
+    """Train until the disk is full, and look at what there is."""
     with pytest.raises(
         training.FolderError, match=re.escape(f"{folder / name} could not be written ({reason}")
     ) as error:
@@ -103,27 +104,34 @@ def check(reference, folder, wrapped, name, reason):
     assert found == before
     kept_arrays, epoch, _ = training.RunFolder(folder).restore()
     assert bool(kept_arrays) == bool(epoch) == ("checkpoint.npz" in before)
+
+
+def check_end(reference, folder):
+    """Go on once there is room, to the end of a run that was left alone."""
     run = train(folder)
     assert same_weights(run.model, reference[0].model)
     assert run_differences.differences(reference[1], folder) == []
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_no_file_may_grow(monkeypatch, reference, tmp_path, case):
-    method, number, name, size = CASES[case]
-    wrapped = WhileWriting(monkeypatch, method, lambda _: limited(size), number)
-    check(reference, tmp_path / "run", wrapped, name, "File too large")
+def test_no_file_may_grow(monkeypatch, reference, unfinished):
+    """One run, which goes on each time from what the failure before has left to the next thing that it writes."""
+    for method, number, name, size in LAST:
+        with monkeypatch.context() as patched:
+            wrapped = WhileWriting(patched, method, lambda _, size=size: limited(size), number)
+            check(unfinished, wrapped, name, "File too large")
+    check_end(reference, unfinished)
 
 
-def test_no_space_is_left_for_the_last_checkpoint(monkeypatch, reference, mounted):
-    wrapped = WhileWriting(monkeypatch, CHECKPOINT, lambda folder: full(folder.parent, 16 * 1024), 3)
-    check(reference, mounted / "run", wrapped, "checkpoint.npz", "No space left on device")
-
-
-def test_no_space_is_left_for_the_first_line_of_the_log(monkeypatch, reference, mounted):
-    """Later lines fit the part of the file system that the first one has taken."""
-    wrapped = WhileWriting(monkeypatch, LINE, lambda folder: full(folder.parent))
-    check(reference, mounted / "run", wrapped, "log.jsonl", "No space left on device")
+def test_no_space_is_left(monkeypatch, reference, mounted):
+    """For the first line of the log, as later ones fit the part of the file system that it takes; for a checkpoint."""
+    folder, reason = mounted / "run", "No space left on device"
+    with monkeypatch.context() as patched:
+        wrapped = WhileWriting(patched, LINE, lambda folder: full(folder.parent))
+        check(folder, wrapped, "log.jsonl", reason)
+    with monkeypatch.context() as patched:
+        wrapped = WhileWriting(patched, CHECKPOINT, lambda folder: full(folder.parent, 16 * 1024), 3)
+        check(folder, wrapped, "checkpoint.npz", reason)
+    check_end(reference, folder)
 
 
 def test_a_full_disk_is_full_and_then_not(mounted):
