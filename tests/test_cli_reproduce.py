@@ -74,6 +74,13 @@ def test_a_folder_serves_in_place_of_a_name_and_out_chooses_another(recorded, tm
     assert lines(tmp_path / "x") == lines(recorded)
 
 
+@pytest.fixture
+def again(shipped, tmp_path):
+    """What ``reproduce small`` has made before, so that it compares and trains nothing."""
+    return shutil.copytree(shipped, tmp_path / "work" / "runs" / "small-again")
+
+
+@pytest.mark.usefixtures("again")
 def test_another_copy_of_the_data_is_told_and_the_logs_are_not_compared(shipped):
     change(shipped, data={"sha256": "0f" * 32, "source": "MNIST, another copy: told by its sums"})
     done = run("reproduce", "small")
@@ -87,6 +94,7 @@ def test_another_copy_of_the_data_is_told_and_the_logs_are_not_compared(shipped)
     assert "epochs" not in tail
 
 
+@pytest.mark.usefixtures("again")
 def test_a_log_that_differs_is_told_with_what_was_different(shipped):
     path = shipped / "log.jsonl"
     changed = [json.loads(line) for line in path.read_text().splitlines()]
