@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-# The images are memory-mapped, as ``data.load`` gives them. What counts is the most that was ever resident.
+# The images are memory-mapped, as ``data.load`` gives them. What counts is the most that was ever resident. Batches of
+# training, validation and test are as large as in a whole run; of the last two there is one.
 TRAINED = """
 import dataclasses, sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from resnet_lessons.specs import Spec
 folder = Path(sys.argv[1])
 arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("x_train", "y_train", "x_test", "y_test")}
 images = data.Dataset("full", **arrays, class_names=tuple("0123456789"), source="noise", digest="0" * 64)
-recipe = Recipe("few", steps=4, steps_per_epoch=4, validation=1000)
+recipe = Recipe("few", steps=2, steps_per_epoch=2, validation=500)
 training.train(Spec("v1", 20), recipe, images, folder / "run", precision="float32", progress=None)
 print(Path("/proc/self/status").read_text())
 """
@@ -27,8 +28,8 @@ print(Path("/proc/self/status").read_text())
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_training_resnet_20_takes_less_than_1500_mb(tmp_path):
     rng = np.random.default_rng(0)
-    some = rng.integers(0, 256, (1000, 32, 32, 3), dtype=np.uint8)
-    for part, count in (("train", 50_000), ("test", 1000)):
+    some = rng.integers(0, 256, (500, 32, 32, 3), dtype=np.uint8)
+    for part, count in (("train", 50_000), ("test", 500)):
         images = np.lib.format.open_memmap(tmp_path / f"x_{part}.npy", "w+", np.uint8, (count, 32, 32, 3))
         for start in range(0, count, len(some)):
             images[start : start + len(some)] = some
