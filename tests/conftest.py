@@ -15,18 +15,27 @@ settings.load_profile("lessons")
 # The files that take longest, the longest first. They come after all others, so that a common mistake is told within a
 # minute; and in this order, so that of two processes neither is left alone with a long file at the end.
 SLOW = (
-    "test_sweep.py",
     "test_training_resume.py",
-    "test_shapes10_is_learnable.py",
-    "test_nbval.py",
+    "test_sweep.py",
+    "test_live_trainer.py",
+    "test_diagnostics_units.py",
+    "test_training_background.py",
+    "test_backend.py",
     "test_models.py",
-    "test_training_disk.py",
-    "test_training_mirrored.py",
+    "test_nbval.py",
     "test_cli_train.py",
+    "test_training_mirrored.py",
+    "test_training_compiled.py",
+    "test_every_check.py",
+    "test_handout.py",
+    "test_landscape.py",
+    "test_training_disk.py",
     "test_training_trained.py",
     "test_training_fit.py",
+    "test_diagnostics.py",
+    "test_training_testset.py",
+    "test_build.py",
     "test_checks_bottlenecks.py",
-    "test_accounting.py",
     "test_bench.py",
 )
 
