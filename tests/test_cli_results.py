@@ -8,33 +8,20 @@ import shutil
 import statistics
 import subprocess
 import sys
-import threading
 
 from resnet_lessons import data, results, training
 from resnet_lessons.cli import runs
 from resnet_lessons.recipes import Recipe
 from resnet_lessons.specs import Spec
 
-import keras
 import numpy as np
 import pytest
 import recorded_runs
 from command_line import START, WIDTH, refused, run
+from stopped_runs import AfterOneEpoch
 
 SPEC = Spec("plain", 8, width=4, input_shape=(8, 8, 3))
 RECIPE = Recipe("tiny", steps=6, batch_size=16, validation=10, steps_per_epoch=2)
-
-
-class AfterOneEpoch(keras.callbacks.Callback):
-    """Asks for a stop once the second epoch begins."""
-
-    def __init__(self):
-        super().__init__()
-        self.event = threading.Event()
-
-    def on_epoch_begin(self, epoch, logs=None):  # noqa: ARG002
-        if epoch == 1:
-            self.event.set()
 
 
 def bright():

@@ -24,6 +24,7 @@ import pytest
 from command_line import WIDTH, process, refused, run
 from hypothesis import given
 from hypothesis import strategies as st
+from stopped_runs import AfterOneEpoch
 
 FILE = """
 recipe = "short"
@@ -209,15 +210,10 @@ def done(tmp_path_factory, digits):
     spec, recipe = Spec("plain", 8, input_shape=(28, 28, 1)), recipes.get("short").smoke()
     found = Plan((Planned(spec, recipe, 0), Planned(spec, recipe, 1), Planned(spec, recipe, 2)), out, "mnist")
 
-    class Stop:
-        looks = 0
-
-        def is_set(self):
-            self.looks += 1
-            return self.looks > 12
-
-    for one, stop in zip(found.runs, (None, Stop()), strict=False):
-        training.train(one.spec, one.recipe, digits, out / one.name, one.seed, progress=None, stop=stop)
+    second = AfterOneEpoch()
+    for one, watch in zip(found.runs, ({}, {"stop": second.event, "callbacks": [second]}), strict=False):
+        training.train(one.spec, one.recipe, digits, out / one.name, one.seed, progress=None, **watch)
+    assert training.RunFolder(out / found.runs[1].name).restore()[1] == 1  # epochs
     return found
 
 
@@ -422,7 +418,7 @@ def test_a_failure_and_a_success_are_one_line_each():
 SMALL = """
 data = "mnist"
 recipe = "minute"
-steps = 70
+steps = 42
 seeds = [0, 1]
 precision = "float32"
 [[network]]
