@@ -4,6 +4,7 @@ In each of N units the backward signal takes the shortcut or the branch. Veit, W
 """
 
 import itertools
+import math
 
 from resnet_lessons import backend
 
@@ -13,6 +14,7 @@ import numpy as np
 from .units import addition, boundaries, puts_out_logits, unit_names
 
 AT_ONCE = 32  # gradients: the arrays of four images in the first stage of ResNet-20 are then 8 MB each
+MOST = 1000  # paths at once: a net of 27 units has 20 million of length 13, which no memory holds
 
 
 def gradient_by_path_length(model, x, y):
@@ -51,19 +53,20 @@ def path_gradients(model, x, y, length, paths=None, seed=0):
         x: (B, H, W, C) float32, normalized as for training.
         y: (B,) labels.
         length: branches on each path, 0 to N.
-        paths: how many to draw, of which one may come twice; None: each of them once, N over ``length`` in all.
+        paths: how many to draw, 1 to ``MOST``, of which one may come twice; None: each of them once, N over ``length``
+            in all.
         seed: of the draw.
 
     Returns:
         (paths, B, h, w, c): what each path brings to the first unit's input, in inference mode.
 
     Raises:
-        ValueError: as for ``gradient_by_path_length``, and for a length that the network's paths do not have.
+        ValueError: as for ``gradient_by_path_length``, for a length that the network's paths do not have, and for
+            more paths than ``MOST`` or none.
     """
     tensors, values, gradient = _start(model, x, y)
     names = unit_names(model)
-    if not 0 <= length <= len(names):
-        raise ValueError(f"length must be 0 to {len(names)}, the number of units. Received: {length!r}.")
+    _check_paths(model.name, len(names), length, paths)
     if paths is None:
         chosen = [
             tuple(i in units for i in range(len(names))) for units in itertools.combinations(range(len(names)), length)
@@ -78,6 +81,18 @@ def path_gradients(model, x, y, length, paths=None, seed=0):
         carried = {(False, *end): one for end, one in zip(ends, shortcut, strict=True)}
         carried |= {(True, *end): one for end, one in zip(ends, branch, strict=True)}
     return np.stack([carried[path] for path in chosen])
+
+
+def _check_paths(name, units, length, paths):
+    if not 0 <= length <= units:
+        raise ValueError(f"length must be 0 to {units}, the number of units. Received: {length!r}.")
+    if paths is not None and not 1 <= paths <= MOST:
+        raise ValueError(f"paths must be a whole number from 1 to {MOST:,}. Received: {paths!r}.")
+    if paths is None and (number := math.comb(units, length)) > MOST:
+        raise ValueError(
+            f"paths=None takes all paths of a length, if there are at most {MOST:,}. Received: {name!r}, which has "
+            f"{number:,} of length {length}. Give paths= to draw some."
+        )
 
 
 def _start(model, x, y):
