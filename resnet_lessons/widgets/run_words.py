@@ -54,7 +54,12 @@ def progress_words(progress, steps):
 
 
 def kept_words(epochs, steps):
-    """Say in a sentence what the folder of an unfinished run holds: the lines of its log, and what is left to do."""
+    """Say in a sentence what the folder of an unfinished run keeps, and what is left to do.
+
+    Args:
+        epochs: the lines that it keeps, as ``training.RunFolder.kept``.
+        steps: updates in all.
+    """
     if not epochs:
         return f"No epoch was whole yet: Resume begins with update 1 of {steps:,}."
     last = epochs[-1]

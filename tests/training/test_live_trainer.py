@@ -13,7 +13,7 @@ from resnet_lessons.widgets import live_trainer, run_words
 import html_tables
 import numpy as np
 import pytest
-from small_runs import HELD_BACK, SPEC, dataset, same_weights
+from small_runs import DROPPING, HELD_BACK, SPEC, dataset, same_weights
 from widget_parts import assert_named, control, drawings, picture
 
 OPTIONS = {"precision": "float32", "deterministic": True}
@@ -295,6 +295,17 @@ def test_resume_goes_on_to_the_same_end_in_another_trainer(trainer, tmp_path):
     assert same_weights(run.model, alone.model)
     assert len(run.step_error) == 6
     assert len(rows(other)) == 3
+
+
+def test_a_line_without_its_checkpoint_is_not_said_to_be_kept(ahead, tmp_path):
+    """After a kill between the two, Resume makes the last epoch's updates again."""
+    trainer = widgets.LiveTrainer(dataset(), DROPPING, HELD_BACK, tmp_path / "runs", **OPTIONS)
+    trainer.out.parent.mkdir()
+    ahead.rename(trainer.out)
+    trainer.seed = 1
+    trainer.seed = 0
+    assert "Begun and not finished. 2 epochs are kept: Resume begins with update 9 of 10." in words(trainer)
+    assert [row[:2] for row in rows(trainer)] == [["1", "4"], ["2", "8"]]
 
 
 def stop_at(trainer, step):
