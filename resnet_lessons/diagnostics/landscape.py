@@ -213,7 +213,10 @@ def _measure(model, x, y, statistics, batch_size):
     return measure
 
 
-_COMPILED = weakref.WeakKeyDictionary()  # model: {what it was compiled for: the function}
+# Model: {what it was compiled for: the function}. An entry ends with its model, and what a function computes does not
+# hang on who called it before: weights and statistics are arguments. A model keeps its variables for as long as it
+# lives, so no other variable can have an id that stands in one of its keys.
+_COMPILED = weakref.WeakKeyDictionary()
 
 
 def _compiled_sums(model, training, state, images, labels):
