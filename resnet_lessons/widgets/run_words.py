@@ -69,7 +69,7 @@ def kept_words(epochs, steps):
 
 
 def epochs_are(epochs):
-    """Begin a sentence on how many epochs are whole, or kept."""
+    """Say how many epochs, in the words before "whole" or "kept": "2 epochs are"."""
     return {0: "no epoch is", 1: "1 epoch is"}.get(len(epochs), f"{len(epochs)} epochs are")
 
 
