@@ -181,11 +181,12 @@ def execute(notebook, name, folder):
 
 
 def _peak_memory(pid):
-    """Return VmHWM of a process in bytes; None where the system has no /proc."""
+    """Return VmHWM of a process in bytes; None where the system has no /proc, and of a process that has ended."""
     status = Path(f"/proc/{pid}/status")
     if not status.exists():
         return None
-    return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    lines = status.read_text().splitlines()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), None)
 
 
 def _refuse_stderr(notebook, name):

@@ -142,6 +142,23 @@ def test_all_paths_of_a_length_come_once_each_and_add_up(images, family, depth):
         np.testing.assert_allclose(found.sum(axis=0), sums[length], atol=1e-5 * np.abs(sums).max())
 
 
+def test_more_paths_than_memory_holds_are_refused_and_none_too(images, monkeypatch):
+    model, (x, y) = net("v1", 8), [array[:1] for array in images]
+    for number in (0, -1, 1001):
+        with pytest.raises(ValueError, match=f"paths must be .* from 1 to 1,000. Received: {number}"):
+            diagnostics.path_gradients(model, x, y, 1, paths=number)
+    monkeypatch.setattr(paths, "MOST", 2)
+    with pytest.raises(ValueError, match=r"at most 2. .* has 3 of length 1. Give paths= to draw"):
+        diagnostics.path_gradients(model, x, y, 1)
+    assert len(diagnostics.path_gradients(model, x, y, 0)) == 1
+    assert len(diagnostics.path_gradients(model, x, y, 1, paths=2)) == 2
+
+
+def test_all_paths_of_a_deep_net_are_refused_before_they_are_listed():
+    with pytest.raises(ValueError, match="'v1_56', which has 20,058,300 of length 13"):
+        paths._check_paths("v1_56", 27, 13, None)
+
+
 def test_paths_in_several_portions_are_those_in_one(images, monkeypatch):
     model, (x, y) = net("v1", 14), images
     whole = diagnostics.path_gradients(model, x, y, 3)  # 20 paths

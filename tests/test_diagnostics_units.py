@@ -209,3 +209,17 @@ def test_only_what_can_start_silent_is_grown():
     gated = {"skip": "exclusive-gating"}
     with pytest.raises(ValueError, match="cannot pass its input on unchanged, because of stage1_block2"):
         diagnostics.grow(net("v1", 8, **gated), net("v1", 14, **gated))
+
+
+@pytest.mark.parametrize("skip", ["constant-scaling", "dropout"])
+def test_added_units_with_a_layer_on_the_shortcut_are_refused(skip):
+    """It has no weights, and halves the signal, or drops half of it in training."""
+    with pytest.raises(ValueError, match="cannot pass its input on unchanged, because of stage1_block2_skip_"):
+        diagnostics.grow(net("v1", 8, skip=skip), net("v1", 14, skip=skip))
+
+
+@pytest.mark.parametrize("choice", [{"order": "relu-pre"}, {"skip": "constant-scaling"}, {"skip": "dropout"}], ids=str)
+def test_nets_of_the_same_weights_that_are_wired_differently_are_refused(choice):
+    small, large = net("v1", 8), net("v1", 14, **choice)
+    with unchanged(large), pytest.raises(ValueError, match="They differ in stage1_block1_"):
+        diagnostics.grow(small, large)

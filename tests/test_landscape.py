@@ -342,6 +342,17 @@ def test_a_slice_cut_short_goes_on_where_it_was(model, images, directions, count
     assert [path.name for path in out.parent.iterdir()] == ["slice.npz"]
 
 
+def test_a_whole_file_is_read_without_compiling_the_net(model, images, directions, monkeypatch, tmp_path):
+    out = tmp_path / "slice.npz"
+    made = diagnostics.loss_surface(model, *images, directions[:1], ALPHAS, out=out)
+    landscape._COMPILED.clear()  # as in another kernel
+    monkeypatch.setattr(landscape.backend, "compiled", lambda *_: pytest.fail("it was compiled"))
+    read = diagnostics.loss_surface(model, *images, directions[:1], ALPHAS, out=out)
+    np.testing.assert_array_equal(read.loss, made.loss)
+    with pytest.raises(pytest.fail.Exception, match="it was compiled"):  # the negative control
+        diagnostics.loss_surface(model, *images, directions[:1], ALPHAS)
+
+
 def test_along_one_direction_each_point_is_kept(model, images, directions, counted, tmp_path):
     counted.stop = 1
     with pytest.raises(KeyboardInterrupt):

@@ -606,7 +606,8 @@ outputs = [np.array(net(some, training=False)) for net in (resnet, grown)]
 print("the same outputs:", np.allclose(*outputs, atol=1e-4))
 
 # %% [markdown]
-# `diagnostics.grow(net, larger)` does so for any pair of residual nets of which one is the other with units added.
+# `diagnostics.grow(net, larger)` does so for other pairs too, and refuses those whose added units cannot pass their
+# input on unchanged.
 
 # %%
 from resnet_lessons import models

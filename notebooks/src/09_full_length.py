@@ -372,12 +372,12 @@ assert apart(without["statistics"].model, whole.model, "statistics") > 0.01
 # With a complete checkpoint nothing is apart: in the stored run, on a processor, to the last bit. Without the
 # momentum the resumed run makes other steps from its first update on and ends elsewhere. Without the statistics the
 # weights are *the same*: in training mode batch norm uses the statistics of the batch, so the moving ones never
-# enter an update, and the training loss is the same too. (For the statistics lesson 03 said too much, if you read
-# it so: it is not another network, but the same weights with wrong statistics.) They are what the net is validated
-# with. Batch norm's own momentum of 0.9 mends them: after ten updates $0.9^{10} = 35\%$ of the fault is left. As a
-# part of the whole way that is $0.35 \cdot 0.65 / 0.88 = 26\%$, since ten updates had gone 65% of the way to where
-# the statistics settle, and twenty go 88%. After a hundred updates nobody could tell. So this fault hides: the
-# training loss goes on without a kink, and only a validation soon after the resume can be off.
+# enter an update, and the training loss is the same too. They are what the net is validated with. Batch norm's own
+# momentum of 0.9 mends them: after ten updates $0.9^{10} = 35\%$ of the fault is left. As a part of the whole way
+# that is $0.35 \cdot 0.65 / 0.88 = 26\%$, since ten updates had gone 65% of the way to where the statistics settle,
+# and twenty go 88%. After a hundred updates $0.9^{100}$ of it would be left, three parts in 100,000: nobody could
+# tell. So this fault hides: the training loss goes on without a kink, and only a validation soon after the resume
+# can be off.
 #
 # A resume loses the momentum when all that was saved is `model.get_weights()`, or when the weights are loaded into
 # a net that is compiled anew afterwards. Neither loss is told by an error message.
@@ -786,8 +786,8 @@ for name, group in families.items():
 #   statistics and momentum in float32 (computed).
 # - A checkpoint needs weights, statistics, momentum and the place in the training; the order of the images follows
 #   from seed and epoch (computed).
-# - Lost momentum changes every later weight. Lost statistics change none of them, and heal by themselves
-#   (computed).
+# - Lost momentum changes every later weight. Lost statistics change none of them, and heal by themselves: after
+#   ten updates a quarter of the way is left (computed).
 # - A killed run loses the epoch under way, and ends in the same bits (computed).
 # - Two devices give the losses of one if batch norm looks at the whole batch (computed).
 # - After 8,000 updates and two drops of the rate plain-56 has a training error of 35%, plain-20 of 15.5% and

@@ -7,8 +7,8 @@ batch normalization from here.
 
 from .batch_norm import BatchNormalization
 from .functions import compiled, gradients, pull_back
-from .hardware import accelerators_have_bfloat16, devices, make_deterministic, processor_flags, versions
-from .loading import BACKEND
+from .hardware import accelerators_have_bfloat16, devices, processor_flags, versions
+from .loading import BACKEND, make_deterministic
 from .strategies import STRATEGIES, check_strategy, divide_processor, scope, shares
 
 __all__ = [

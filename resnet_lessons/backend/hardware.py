@@ -1,4 +1,4 @@
-"""What there is to compute on, in which versions, and that it repeats itself exactly."""
+"""What there is to compute on, and in which versions."""
 
 import platform
 import subprocess
@@ -68,12 +68,3 @@ def _flags_of_sysctl(text):
         elif key.startswith("hw.optional.") and value.strip() == "1":
             found.add(key.rpartition(".")[2].lower().removeprefix("feat_"))
     return frozenset(found)
-
-
-def make_deterministic():
-    """Ask for bit-identical repeats of seeded runs; costs some speed and lasts as long as the process.
-
-    On TensorFlow only; JAX repeats exactly on a CPU as it is.
-    """
-    if BACKEND == "tensorflow":
-        tf.config.experimental.enable_op_determinism()

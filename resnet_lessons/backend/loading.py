@@ -1,4 +1,7 @@
-"""Load Keras and its backend without their start-up messages, and refuse a backend or setting that cannot serve."""
+"""Load Keras and its backend without their start-up messages, and set what holds for all that they compute.
+
+A backend or a setting of Keras that cannot serve is refused.
+"""
 
 import contextlib
 import os
@@ -60,3 +63,12 @@ with _START_UP:
             "The lessons' tensors are (B, H, W, C). Received: image_data_format 'channels_first' in Keras's settings. "
             "Set it to 'channels_last' in keras.json, or remove that line."
         )
+
+
+def make_deterministic():
+    """Ask for bit-identical repeats of seeded runs; costs some speed and lasts as long as the process.
+
+    On TensorFlow only; JAX repeats exactly on a CPU as it is.
+    """
+    if BACKEND == "tensorflow":
+        tf.config.experimental.enable_op_determinism()

@@ -109,13 +109,13 @@ def _unbeaten_hint(indices, right, costs, errors, case):
 @exercise
 def claim_holds(function):
     """Check ``function(parameters, error)``: whether a published net has both, the parameters in millions."""
-    for (parameters, error), wrong in CLAIMS.items():
+    for (parameters, error), fault in CLAIMS.items():
         answer, claim = answer_of(function, parameters, error), f"{parameters} million parameters and {error}%"
         if not isinstance(answer, bool | np.bool):
             raise Wrong(f"For {claim} it should return True or False. It returned {show(answer)}.")
-        if answer and wrong:
-            raise Wrong(f"For {claim} it returned True. {wrong}")
-        if not answer and not wrong:
+        if answer and fault:
+            raise Wrong(f"For {claim} it returned True. {fault}")
+        if not answer and not fault:
             hint = "Do you compare rounded parameters, in millions?"
             raise Wrong(f"For {claim} it returned False, and a published net has both. {hint}")
     return "Four of the nine claims fall: a figure belongs to one network, and a count can tell that it is another."

@@ -107,10 +107,11 @@ def loss_surface(model, x, y, directions, alphas, betas=None, *, statistics="bat
         raise ValueError(f"statistics must be one of {', '.join(map(repr, STATISTICS))}. Received: {statistics!r}.")
     points = [[(a,)] for a in alphas] if betas is None else [[(a, b) for a in alphas] for b in betas]  # rows
     rows = Rows(out, _digests(model, x, y, directions, alphas, betas, statistics, batch_size), np.shape(points)[:2])
-    measure = _measure(model, x, y, statistics, batch_size)
-    centre = [_array(variable) for variable in model.trainable_variables]
-    for row in rows.missing():
-        rows.add(row, [measure(_moved(centre, directions, steps)) for steps in points[row]])
+    if missing := rows.missing():  # a whole file is read without compiling the net, which takes far longer
+        measure = _measure(model, x, y, statistics, batch_size)
+        centre = [_array(variable) for variable in model.trainable_variables]
+        for row in missing:
+            rows.add(row, [measure(_moved(centre, directions, steps)) for steps in points[row]])
     shape = (len(alphas),) if betas is None else (len(betas), len(alphas))
     return Surface(alphas, betas, rows.loss.reshape(shape), rows.error.reshape(shape))
 
@@ -212,7 +213,10 @@ def _measure(model, x, y, statistics, batch_size):
     return measure
 
 
-_COMPILED = weakref.WeakKeyDictionary()  # model: {what it was compiled for: the function}
+# Model: {what it was compiled for: the function}. An entry ends with its model, and what a function computes does not
+# hang on who called it before: weights and statistics are arguments. A model keeps its variables for as long as it
+# lives, so no other variable can have an id that stands in one of its keys.
+_COMPILED = weakref.WeakKeyDictionary()
 
 
 def _compiled_sums(model, training, state, images, labels):

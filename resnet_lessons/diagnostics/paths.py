@@ -4,6 +4,7 @@ In each of N units the backward signal takes the shortcut or the branch. Veit, W
 """
 
 import itertools
+import math
 
 from resnet_lessons import backend
 
@@ -13,6 +14,7 @@ import numpy as np
 from .units import addition, boundaries, puts_out_logits, unit_names
 
 AT_ONCE = 32  # gradients: the arrays of four images in the first stage of ResNet-20 are then 8 MB each
+MOST = 1000  # paths at once: a net of 27 units has 20 million of length 13, which no memory holds
 
 
 def gradient_by_path_length(model, x, y):
@@ -34,10 +36,10 @@ def gradient_by_path_length(model, x, y):
     Raises:
         ValueError: for a plain net, which has one path, and for a net that puts out probabilities.
     """
-    tensors, values, gradient = _start(model, x, y)
+    units, gradient = _start(model, x, y)
     sums = gradient[None]
-    for number in reversed(range(len(values) - 1)):
-        shortcut, branch = _ways(model, number, tensors, values, sums)
+    for unit in reversed(units):
+        shortcut, branch = _ways(unit, sums)
         nothing = np.zeros_like(shortcut[:1])
         sums = np.concatenate([shortcut, nothing]) + np.concatenate([nothing, branch])
     return sums
@@ -51,38 +53,53 @@ def path_gradients(model, x, y, length, paths=None, seed=0):
         x: (B, H, W, C) float32, normalized as for training.
         y: (B,) labels.
         length: branches on each path, 0 to N.
-        paths: how many to draw, of which one may come twice; None: each of them once, N over ``length`` in all.
+        paths: how many to draw, 1 to ``MOST``, of which one may come twice; None: each of them once, N over ``length``
+            in all.
         seed: of the draw.
 
     Returns:
         (paths, B, h, w, c): what each path brings to the first unit's input, in inference mode.
 
     Raises:
-        ValueError: as for ``gradient_by_path_length``, and for a length that the network's paths do not have.
+        ValueError: as for ``gradient_by_path_length``, for a length that the network's paths do not have, and for
+            more paths than ``MOST`` or none.
     """
-    tensors, values, gradient = _start(model, x, y)
-    names = unit_names(model)
-    if not 0 <= length <= len(names):
-        raise ValueError(f"length must be 0 to {len(names)}, the number of units. Received: {length!r}.")
+    units, gradient = _start(model, x, y)
+    places = range(len(units))
+    _check_paths(model.name, len(units), length, paths)
     if paths is None:
-        chosen = [
-            tuple(i in units for i in range(len(names))) for units in itertools.combinations(range(len(names)), length)
-        ]
+        chosen = [tuple(place in taken for place in places) for taken in itertools.combinations(places, length)]
     else:
         rng = np.random.default_rng(seed)
-        chosen = [tuple((rng.permutation(len(names)) < length).tolist()) for _ in range(paths)]
+        chosen = [tuple((rng.permutation(len(units)) < length).tolist()) for _ in range(paths)]
     carried = {(): gradient}  # what has come back through the last units, by which of their branches it took
-    for number in reversed(range(len(names))):
-        ends = list(dict.fromkeys(path[number + 1 :] for path in chosen))  # paths that end alike share the way so far
-        shortcut, branch = _ways(model, number, tensors, values, np.stack([carried[end] for end in ends]))
+    for place in reversed(places):
+        ends = list(dict.fromkeys(path[place + 1 :] for path in chosen))  # paths that end alike share the way so far
+        shortcut, branch = _ways(units[place], np.stack([carried[end] for end in ends]))
         carried = {(False, *end): one for end, one in zip(ends, shortcut, strict=True)}
         carried |= {(True, *end): one for end, one in zip(ends, branch, strict=True)}
     return np.stack([carried[path] for path in chosen])
 
 
+def _check_paths(name, units, length, paths):
+    if not 0 <= length <= units:
+        raise ValueError(f"length must be 0 to {units}, the number of units. Received: {length!r}.")
+    if paths is not None and not 1 <= paths <= MOST:
+        raise ValueError(f"paths must be a whole number from 1 to {MOST:,}. Received: {paths!r}.")
+    if paths is None and (number := math.comb(units, length)) > MOST:
+        raise ValueError(
+            f"paths=None takes all paths of a length, if there are at most {MOST:,}. Received: {name!r}, which has "
+            f"{number:,} of length {length}. Give paths= to draw some."
+        )
+
+
 def _start(model, x, y):
-    """Return the tensors between the units, their values, and the loss's gradient at the last one."""
-    if addition(model, unit_names(model)[0]) is None:
+    """Return what ``_ways`` needs of each unit, and the loss's gradient at the last one's output.
+
+    Of a unit these are the layer that adds, the tensors of its input and its output, and the input's values.
+    """
+    names = unit_names(model)
+    if addition(model, names[0]) is None:
         raise ValueError(f"{model.name!r} has no shortcuts, so its gradient has one path. Take a residual network.")
     if not puts_out_logits(model):
         raise ValueError(f"{model.name!r} puts out probabilities. Take one of style 'paper', which puts out logits.")
@@ -91,20 +108,22 @@ def _start(model, x, y):
     head = keras.Model(tensors[-1], model.output)
     probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(head(values[-1], training=False)))
     upstream = (probabilities - np.eye(probabilities.shape[1])[y]) / len(y)  # of the mean cross-entropy, by the logits
-    return tensors, values, _back(head, values[-1], upstream.astype("float32"))
+    additions = [addition(model, name) for name in names]
+    units = list(zip(additions, tensors[:-1], tensors[1:], values[:-1], strict=True))
+    return units, _back(head, values[-1], upstream.astype("float32"))
 
 
-def _ways(model, number, tensors, values, gradients):
+def _ways(unit, gradients):
     """Bring (K, B, ...) gradients back through one unit, once by its shortcut alone and once by its branch alone."""
-    add, tensor, output = addition(model, unit_names(model)[number]), tensors[number], tensors[number + 1]
-    to_sum, after = keras.Model(tensor, add.output), None
+    add, tensor, output, values = unit
+    after = None
     if output is not add.output:  # the ReLU after the addition, which both ways pass
-        after = keras.Model(add.output, output)
+        to_sum, after = keras.Model(tensor, add.output), keras.Model(add.output, output)
     ways = [None if end is tensor else keras.Model(tensor, end) for end in add.input]
     found = [[], []]
     for start in range(0, len(gradients), AT_ONCE):
         some = gradients[start : start + AT_ONCE]
-        value = np.concatenate([values[number]] * len(some))  # as one batch
+        value = np.concatenate([values] * len(some))  # as one batch
         flat = some.reshape(-1, *some.shape[2:])
         if after is not None:
             flat = _back(after, to_sum(value, training=False), flat)

@@ -42,7 +42,7 @@ class Rows:
                 f"{self.path} is no file of a slice that loss_surface has written ({type(error).__name__}). Give "
                 "another out=, or remove the file."
             ) from error
-        if others := [name for name, digest in self.digests.items() if stored[name] != digest]:
+        if others := [name for name, wanted in self.digests.items() if stored[name] != wanted]:
             raise ValueError(
                 f"{self.path} holds a slice of other {', '.join(others)}. Give another out=, or remove the file to "
                 "compute this one."

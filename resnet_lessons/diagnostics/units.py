@@ -5,6 +5,7 @@ The networks are those of ``models.build``, whose layers' names say where they s
 """
 
 import contextlib
+import itertools
 import re
 
 from resnet_lessons import backend  # noqa: F401 - loads Keras without its start-up messages
@@ -145,36 +146,42 @@ def grow(model, larger):
         The names of the units that are added, from first to last.
 
     Raises:
-        ValueError: for a plain net, for a pair of which one lacks layers of the other, for units that change their
+        ValueError: for a plain net, for a pair that differs in more than the added units, for units that change their
             input on another way than the branch, and for those whose branch ends in a ReLU, which would never learn.
     """
-    old, new = ({layer.name: layer for layer in each.layers if layer.weights} for each in (model, larger))
-    odd = [name for name in old if name not in new or _shapes(old[name]) != _shapes(new[name])]
     added = [name for name in unit_names(larger) if name not in unit_names(model)]
-    odd += [name for name in new if name not in old and not name.startswith(tuple(f"{unit}_" for unit in added))]
-    if odd:
-        raise ValueError(
-            f"{larger.name!r} must be {model.name!r} with units added. They differ in {', '.join(odd[:3])}."
-        )
+    shared = [layer for layer in larger.layers if not layer.name.startswith(tuple(f"{unit}_" for unit in added))]
+    _refuse_differences(model, larger, shared)
     for name in added:
         layers, add = layers_of(larger, name), addition(larger, name)
         if add is None:
             raise ValueError(f"{larger.name!r} has no shortcuts, so none of its layers can be silent.")
         behind = [layer.name for layer in layers[layers.index(add) :] if layer.weights]
-        beside = [layer.name for layer in layers if "_shortcut_" in layer.name or "_gate" in layer.name]
+        beside = [layer.name for layer in layers if re.search("_(shortcut|gate|skip)", layer.name)]
         if behind or beside:
             raise ValueError(f"{name} cannot pass its input on unchanged, because of {', '.join(behind + beside)}.")
         last = layers[layers.index(_end_of_branch(larger, name)) + 1 : layers.index(add)]
         if dead := [layer.name for layer in last if isinstance(layer, keras.layers.ReLU)]:
             raise ValueError(f"A silent branch of {name} would stay silent: {dead[0]} sends no gradient back at zero.")
-    for name, layer in old.items():
-        new[name].set_weights(layer.get_weights())
+    for layer, source in zip(shared, model.layers, strict=True):
+        layer.set_weights(source.get_weights())
     for name in added:
         end = _end_of_branch(larger, name)
         silenced = 2 if isinstance(end, keras.layers.BatchNormalization) else len(end.weights)
         weights = end.get_weights()
         end.set_weights([*map(np.zeros_like, weights[:silenced]), *weights[silenced:]])
     return added
+
+
+def _refuse_differences(model, larger, shared):
+    """Raise ValueError unless the layers of the larger net that are in no added unit are those of the model."""
+    # Layers without weights count, and so does the order: nets of two activation orders, or with another layer on the
+    # shortcut, can have the same weights and compute something else.
+    for one, other in itertools.zip_longest(model.layers, shared):
+        if one is None or other is None or one.name != other.name or _shapes(one) != _shapes(other):
+            raise ValueError(
+                f"{larger.name!r} must be {model.name!r} with units added. They differ in {(one or other).name}."
+            )
 
 
 def _shapes(layer):

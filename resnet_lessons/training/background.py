@@ -142,9 +142,9 @@ class _Watch(StepLog):
         self._changed()
 
     def take_over(self):
-        """Take over the log that the folder holds; of a run that lacks the test alone, say that this begins."""
+        """Take over the lines that the folder keeps; of a run that lacks the test alone, say that this begins."""
         folder = RunFolder(self._out)
-        self.epochs = folder.lines()
+        self.epochs = folder.kept()
         self.first_step = self.epochs[-1]["step"] if self.epochs else 0
         if self.first_step == self._steps and "result" not in (folder.description() or {}):
             self.enter("testing")

@@ -132,6 +132,28 @@ class RunFolder:
             raise self.damaged_checkpoint(error) from error
         return [named[name] for name in sorted(named)], epoch, step
 
+    def kept(self):
+        """Return those lines of the log whose epochs are not made again: of an unfinished run, the checkpoint's.
+
+        A kill between the two leaves the log one line longer.
+
+        Raises:
+            FolderError: if the log or the checkpoint is damaged.
+        """
+        lines = self.lines()
+        return lines if "result" in (self.description() or {}) else lines[: self._epochs_saved()]
+
+    def _epochs_saved(self):
+        path = self.path / CHECKPOINT
+        if not path.exists():
+            return 0
+        try:
+            with zipfile.ZipFile(path) as stored:  # the arrays, which can be large, are not read
+                epoch, _ = map(int, np.load(io.BytesIO(stored.read("progress.npy"))))
+        except _DAMAGE as error:
+            raise self.damaged_checkpoint(error) from error
+        return epoch
+
     def damaged_checkpoint(self, error):
         """Return the FolderError for a checkpoint that cannot be read, or does not fit the run."""
         path = self.path / CHECKPOINT

@@ -58,6 +58,7 @@ def bottleneck_calculator(outer=256, inner=64, side=56):
 
 
 def _choice(description, options, value, tooltip):
-    """Make a dropdown of a few values, set to the one nearest to ``value``; of a slider, browsers say the place."""
+    """Make a dropdown of a few values, set to the one nearest to ``value``."""
+    # Not a slider: a screen reader reads the position of one, not the value that stands there.
     nearest = min(options, key=lambda option: abs(option - value))
     return ipywidgets.Dropdown(options=options, value=nearest, description=description, tooltip=tooltip)

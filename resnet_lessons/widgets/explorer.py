@@ -70,10 +70,8 @@ class Explorer(ipywidgets.VBox):
 
     def _show_recorded(self):
         spec = self.picker.spec
-        self._table.value, self._curves.value = (
-            recorded_table(spec, self._recorded),
-            recorded_image(spec, self._recorded),
-        )
+        self._table.value = recorded_table(spec, self._recorded)
+        self._curves.value = recorded_image(spec, self._recorded)
         self._published.value = published_words(spec)
 
     def _leave_the_machine_alone(self, change):

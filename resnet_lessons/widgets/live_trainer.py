@@ -230,7 +230,7 @@ class LiveTrainer(ipywidgets.VBox):
         epochs, steps = (), self.recipe.steps
         try:
             folder = training.RunFolder(self.out)
-            description, epochs = folder.description(), folder.lines()
+            description, epochs = folder.description(), folder.kept()
             if description is None:
                 state, said = "ready", f"Not trained yet, {steps:,} updates of {self.recipe.batch_size} images."
             elif "result" in description:

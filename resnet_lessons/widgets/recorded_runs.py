@@ -1,6 +1,6 @@
 """The runs of a network that ship with the package: a table of them, and their curves; lesson 10."""
 
-from statistics import mean
+import statistics
 
 from resnet_lessons import plots, results
 
@@ -60,6 +60,6 @@ def recorded_image(spec, folder=None):
 
 def _ends(group):
     """Say where the curves of a group begin and end."""
-    first, last = (100 * mean(record.log[place].train_error for record in group.records) for place in (0, -1))
+    first, last = 100 * statistics.mean(record.log[0].train_error for record in group.records), group.train_error[0]
     validation = "" if group.val_error is None else f", validation error in the end {group.val_error[0]:.1f}%"
     return f"training error {first:.1f}% in the first epoch, {last:.1f}% in the last{validation}"

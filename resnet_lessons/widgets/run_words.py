@@ -54,7 +54,12 @@ def progress_words(progress, steps):
 
 
 def kept_words(epochs, steps):
-    """Say in a sentence what the folder of an unfinished run holds: the lines of its log, and what is left to do."""
+    """Say in a sentence what the folder of an unfinished run keeps, and what is left to do.
+
+    Args:
+        epochs: the lines that it keeps, as ``training.RunFolder.kept``.
+        steps: updates in all.
+    """
     if not epochs:
         return f"No epoch was whole yet: Resume begins with update 1 of {steps:,}."
     last = epochs[-1]
@@ -64,7 +69,7 @@ def kept_words(epochs, steps):
 
 
 def epochs_are(epochs):
-    """Begin a sentence on how many epochs are whole, or kept."""
+    """Say how many epochs, in the words before "whole" or "kept": "2 epochs are"."""
     return {0: "no epoch is", 1: "1 epoch is"}.get(len(epochs), f"{len(epochs)} epochs are")
 
 

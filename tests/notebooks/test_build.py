@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import jupytext
 import nbformat
@@ -88,6 +90,16 @@ def test_a_build_tells_how_much_memory_the_kernel_took(builder, lesson):
     _, without = builder.build(lesson("# %%\nx = 1\n"))
     _, with_block = builder.build(lesson("# %%\nx = b'1' * 300_000_000\ndel x\n"))
     assert 2e8 < with_block - without < 5e8
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system has no /proc")
+def test_a_process_that_has_ended_has_no_peak_memory(builder):
+    assert builder._peak_memory(os.getpid()) > 0
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        status, deadline = Path(f"/proc/{process.pid}/status"), time.monotonic() + 60
+        while "VmHWM" in status.read_text():  # nobody waits for it, so the system goes on naming it
+            assert time.monotonic() < deadline
+        assert builder._peak_memory(process.pid) is None
 
 
 @pytest.mark.parametrize(

@@ -62,3 +62,10 @@ def stopped(tmp_path_factory):
 def unfinished(stopped, tmp_path):
     """A copy of it."""
     return Path(shutil.copytree(stopped, tmp_path / "unfinished"))
+
+
+@pytest.fixture
+def ahead(reference, unfinished):
+    """A run killed between the last epoch's line and its checkpoint: the log has 3 epochs, the checkpoint 2."""
+    (unfinished / "log.jsonl").write_bytes((reference[1] / "log.jsonl").read_bytes())
+    return unfinished

@@ -321,6 +321,17 @@ def test_resume_goes_on_to_the_same_end(reference, stopped, tmp_path):
     assert len(rows(trainer)) == 3
 
 
+def test_a_line_without_its_checkpoint_is_not_said_to_be_kept(ahead, tmp_path):
+    """After a kill between the two, Resume makes the last epoch's updates again."""
+    trainer = trainer_of(tmp_path)
+    trainer.out.parent.mkdir()
+    ahead.rename(trainer.out)
+    trainer.seed = 1
+    trainer.seed = 0
+    assert "Begun and not finished. 2 epochs are kept: Resume begins with update 9 of 10." in words(trainer)
+    assert [row[:2] for row in rows(trainer)] == [["1", "4"], ["2", "8"]]
+
+
 # While it trains
 
 

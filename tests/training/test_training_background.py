@@ -108,6 +108,16 @@ def test_it_stops_after_the_update_under_way_and_goes_on_to_the_same_end(referen
     assert [line["epoch"] for line in again.progress().epochs] == [1, 2, 3]
 
 
+def test_a_line_without_its_checkpoint_is_no_update_made(reference, ahead):
+    seen = watched(ahead)
+    run = seen.training.result()
+    assert same_weights(reference[0].model, run.model)
+    phases = [progress.phase for progress in seen.all]
+    assert "testing" not in phases[: phases.index("training")]
+    assert {progress.step for progress in seen.all} == {9, 10}
+    assert seen.training.progress().first_step == 8
+
+
 def test_a_training_that_ignores_stop_is_told(tmp_path, monkeypatch):
     """What the test above would see: the negative control."""
     monkeypatch.setattr(training.engine.between_updates.StopAsked, "on_train_batch_end", lambda *_, **__: None)

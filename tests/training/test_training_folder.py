@@ -20,6 +20,30 @@ from small_runs import DROPPING, HELD_BACK, dataset, files, same_weights, train
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example writes the file anew
 
 
+# What a resume goes on from
+
+
+def test_a_line_without_its_checkpoint_is_not_kept(ahead, finished):
+    folder = training.RunFolder(ahead)
+    assert [line["epoch"] for line in folder.lines()] == [1, 2, 3]
+    assert folder.kept() == folder.lines()[:2]
+    (ahead / "checkpoint.npz").unlink()
+    assert folder.kept() == []
+    assert [line["epoch"] for line in training.RunFolder(finished).kept()] == [1, 2, 3]  # it has no checkpoint any more
+
+
+def test_a_checkpoint_that_does_not_say_what_it_holds_is_damaged(unfinished):
+    folder, path = training.RunFolder(unfinished), unfinished / "checkpoint.npz"
+    whole = path.read_bytes()
+    np.savez(path, other=np.zeros(2))
+    without = path.read_bytes()
+    np.savez(path, progress=np.zeros(3, int))
+    for damaged in (b"", whole[: len(whole) // 2], without, path.read_bytes()):
+        path.write_bytes(damaged)
+        with pytest.raises(training.FolderError, match=r"checkpoint\.npz is damaged"):
+            folder.kept()
+
+
 # Another run
 
 OTHER_SPECS = {
