@@ -330,8 +330,8 @@ results.table(recorded, columns=columns, recorded_only=True, tablefmt="html")
 # figure of the paper.
 #
 # Degradation is a statement about the *training* errors: that of plain-56 stays above that of plain-20 after both
-# lines have become flat. Compare the two rows. If the table has no row for plain-56, that run has not been recorded
-# yet, and degradation itself is *quoted* in this lesson. What you measure in a minute is how the two nets start.
+# lines have become flat. The two rows say so: 35.0% against 15.5%, one seed each *(recorded)*. What you measure in a
+# minute is how the two nets start.
 #
 # ## 5 The usual suspects
 #
@@ -725,8 +725,8 @@ print(f"Each figure counts {counted:,} images; its standard error is {50 / np.sq
 # ## 8 Summary
 #
 # - plain-56 starts to learn more slowly than plain-20: its *training* error is higher (computed). At full length it
-#   stays higher (quoted): that is degradation. A minute of training shows only the start; after 8,000 updates the
-#   training errors are those of the table in section 4 (recorded).
+#   stays higher (quoted): that is degradation. A minute of training shows only the start; after 8,000 updates it is
+#   35.0% against 15.5%, one seed each (recorded).
 # - It is not overfitting: the training error itself is worse, where no image came twice.
 # - It is not vanishing gradients: before training the first layers' are larger than the last's, in plain-56 by far,
 #   and after it none is near zero.
