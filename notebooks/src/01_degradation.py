@@ -330,8 +330,9 @@ results.table(recorded, columns=columns, recorded_only=True, tablefmt="html")
 # figure of the paper.
 #
 # Degradation is a statement about the *training* errors: that of plain-56 stays above that of plain-20 after both
-# lines have become flat. The two rows say so: 35.0% against 15.5%, one seed each *(recorded)*. What you measure in a
-# minute is how the two nets start.
+# lines have become flat. The two rows say so: 35.0% against 15.5%, one seed each *(recorded)*. (A part of
+# that gap may be a late start that the short schedule froze: lesson 09.) What you measure in a minute is how the two
+# nets start.
 #
 # ## 5 The usual suspects
 #

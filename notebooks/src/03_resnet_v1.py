@@ -901,7 +901,7 @@ plots.show(fig, alt, next((group.data_title for group in recorded), None))
 
 # %% [markdown]
 # **Figure.** Recorded training error of four nets that ship, plain and with shortcuts. The legend says how many
-# seeds a line is the mean of; the band spans them.
+# seeds a line is the mean of; one seed has no band.
 
 # %%
 columns = ["network", "train", "recorded", "paper", "recipe", "data"]

@@ -1,21 +1,24 @@
 # %% [markdown]
 # # 08 Loss landscapes
 #
-# *40 minutes to read and run, 35 more for the exercises. Nothing is trained. The slices take about half a minute on
-# two cores in fast mode (about 50 seconds of processor time, measured), over an hour in full mode (estimated).*
+# *40 minutes to read and run, 35 more for the exercises. Nothing is trained. The slices take about 40 seconds on
+# two cores in fast mode, about two hours in full mode (estimated).*
 #
 # What does the loss look like around a trained net, and does a shortcut change it? Pictures of such landscapes are
-# well known: smooth bowls with shortcuts, jagged mountains without. This lesson draws them, and finds out what has
-# to be right before two of them may be compared. You will
+# well known: smooth bowls with shortcuts, jagged mountains without. This lesson draws such slices of nets
+# that you can train in an hour, finds no mountains, and finds out what has to be right before two pictures may be
+# compared. You will
 #
 # - cut slices through the loss, along one random direction and along two;
-# - make a net look flat without changing what it computes, and see which direction is not fooled;
+# - make a net look flat without changing what it computes, and see which kind of direction is not fooled;
 # - see what batch norm's statistics do to the picture;
 # - compare plain nets of 20 and of 56 layers with their residual twins, and ask what the picture leaves out.
 #
-# You should have read [lesson 02](02_residual_blocks.ipynb). Every number is *computed* in a cell above it or
-# *quoted* from a paper, and the text says which. The nets, and how well they do on the test images, are *recorded*:
-# they ship with the package, one seed each.
+# You should have read [lesson 02](02_residual_blocks.ipynb): a **plain** net has no shortcuts, its **residual
+# twin** has the same convolutions and shortcuts around each pair. The recipe "short" makes 8,000 updates of 128
+# images, which is 23 passes over the 45,000 images that are not held back. Every number is *computed* in a cell
+# above it or *quoted* from a paper, and the text says which. The nets, and how well they do on the test images, are
+# *recorded*: they ship with the package, one seed each.
 
 # %% [markdown]
 # ## 1 A slice
@@ -130,7 +133,7 @@ def rescaled(factors):
     """Return v1-20 with each convolution's kernel multiplied by one of the factors, which take turns."""
     twin = training.trained(Spec("v1", 20), data=dataset.name)
     convolutions = [layer for layer in twin.layers if isinstance(layer, keras.layers.Conv2D)]
-    for layer, factor in zip(convolutions, itertools.cycle(factors)):
+    for layer, factor in zip(convolutions, itertools.cycle(factors)):  # after each "conv1" comes a "bn1"
         layer.kernel.assign(factor * layer.kernel)
         batch_norm = twin.get_layer(layer.name.replace("conv", "bn"))
         batch_norm.moving_mean.assign(factor * batch_norm.moving_mean)
@@ -167,7 +170,7 @@ assert rise[0] > 2 * rise[1]
 
 # %% [markdown]
 # The twin looks much flatter. But is the comparison fair? By the rule of section 1 a direction is as long as all
-# kernels together, so the twin's own raw direction is four times as long.
+# kernels together, so the twin's own raw direction is nearly four times as long.
 #
 # **Predict.** Does each net's *own* raw direction make the slices of all three the same?
 
@@ -186,13 +189,13 @@ for number, (name, found) in enumerate(slices.items()):
     plots.line(ax, number, alphas, found.loss, name)
 ax.set(xlabel="alpha, along each net's own raw direction but for one line", ylabel="loss", ylim=(0, None))
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-alt = "Loss along raw directions. Of the twin: level along the net's, steeper than that along its own. Uneven: worst."
+alt = "Loss along raw directions. Of the twin: level along the net's, steeper than v1-20 along its own. Uneven: most."
 plots.show(fig, alt, f"{len(x)} training images of {dataset.title}")
 
 # %% [markdown]
 # **Figure.** One function, four slices: flat with a common factor and the old direction, closer to the old slice
-# with a direction of its own, though up to two thirds higher, and far steeper with uneven factors, although each of
-# those directions follows one rule.
+# with a direction of its own, though its rise is up to two thirds larger, and far steeper with uneven factors,
+# although each of those directions follows one rule.
 #
 # The twin's own slice is not quite that of v1-20, as its dense layer was not multiplied and gets noise four times
 # as long, too (an argument).
@@ -340,9 +343,9 @@ for kind, direction in {"raw": raw, "filter": diagnostics.filter_direction(net, 
 #
 # - keep the moving statistics of the middle. Then a point of the slice is a net whose batch norms do not normalize;
 # - **re-estimate** them at each point. One forward pass in training mode does that, with the statistics of the
-#   images at hand. Then a point is the net that has these weights and batch norms that do what they are for.
+#   images at hand. Then each point is a net with those weights whose batch norms do normalize.
 #
-# **Predict.** In the middle the two differ little. Which slice rises faster to the sides?
+# **Predict.** In the middle the two differ by a fifth. Which slice rises faster to the sides?
 
 # %% tags=["nbval-ignore-output"]
 direction = diagnostics.filter_direction(net, seed=0)
@@ -372,29 +375,31 @@ plots.show(fig, alt, f"{len(x)} training images of {dataset.title}")
 # `net.eval()` in its `evaluation.py`), so with the statistics of the middle. We **re-estimate from here on**, for
 # two reasons. Training does: the loss that an update descends is that with the statistics of the batch. And with
 # those of the middle a net is punished for being moved at all: its layers receive inputs off their scale, which the
-# next updates would mend (an argument). The price: the statistics come from 64 images, not from all, so the loss
-# in the middle is not exactly that of the net in use.
+# next updates would mend (an argument). The price: the statistics come from 64 images (in full mode from 128 at a
+# time), not from all, so the loss in the middle is not exactly that of the net in use.
 #
 # ## 4 With and without shortcuts, along a line
 #
 # Now the comparison, of nets whose architectures differ in their shortcuts alone: the plain nets of 20 and 56
 # layers and their residual twins. Each was trained by the recipe "short" from seed 0. Each gets directions that are
-# normalized to its own filters, and they share images and steps.
+# normalized to its own filters, and they share images and steps. (On the images that the package draws, "shapes10",
+# the pair of 20 layers alone ships, and is drawn here and in section 5.)
 
 # %% tags=["nbval-ignore-output"]
 from resnet_lessons import results
 
-specs = {spec.name: spec for depth in (20, 56) for spec in (Spec("plain", depth), Spec("v1", depth))}
-nets = {name: training.trained(spec, data=dataset.name) for name, spec in specs.items()}
-for record in results.load():
-    if record.spec in specs.values() and record.data["name"] == dataset.name and record.seed == 0:
-        updates, error = record.recipe["steps"], record.result["test_error"]
-        print(f"{record.spec.name}: {updates:,} updates, {100 * error:.1f}% of the test images wrong (recorded)")
-assert [len(model.trainable_variables) for model in nets.values()] == [59, 59, 167, 167]
+shipped = {run.spec: run for run in results.load() if run.data["name"] == dataset.name and run.seed == 0}
+pairs = {depth: [Spec("plain", depth), Spec("v1", depth)] for depth in (20, 56)}
+pairs = {depth: pair for depth, pair in pairs.items() if set(pair) <= shipped.keys()}
+nets = {spec.name: training.trained(spec, data=dataset.name) for pair in pairs.values() for spec in pair}
+for spec in itertools.chain(*pairs.values()):
+    updates, error = shipped[spec].recipe["steps"], shipped[spec].result["test_error"]
+    print(f"{spec.name}: {updates:,} updates, {100 * error:.1f}% of the test images wrong (recorded)")
+assert 20 in pairs
 
 # %% [markdown]
-# **Predict.** Two random directions for each net. Will the two slices of one net differ more, or the slices of two
-# twins? And does the answer change from 20 to 56 layers?
+# **Predict.** Two random directions for each net. Compare how the loss *rises* from the middle. Will the two slices
+# of one net differ more, or those of a plain net and its twin? And does the answer change from 20 to 56 layers?
 
 # %% tags=["nbval-ignore-output"]
 steps, lines = np.linspace(-1, 1, 11), {}
@@ -407,25 +412,25 @@ for (name, seed), found in lines.items():
 assert all(found.loss[5] < found.loss[[0, -1]].min() for found in lines.values())
 
 # %%
-fig, axes = plots.figure(2)
-for ax, depth in zip(axes, (20, 56), strict=True):
-    pair = {key: found for key, found in lines.items() if key[0] in (f"plain-{depth}", f"v1-{depth}")}
-    for number, ((name, seed), found) in enumerate(pair.items()):
-        plots.line(ax, number, found.alphas, found.loss, f"{name}, direction {seed}")
+fig, axes = plots.figure(len(pairs))
+for ax, pair in zip(np.atleast_1d(axes), pairs.values(), strict=True):
+    for number, (spec, seed) in enumerate(itertools.product(pair, (0, 1))):
+        plots.line(ax, number, steps, lines[spec.name, seed].loss, f"{spec.name}, direction {seed}")
     ax.set(xlabel="alpha", ylim=(0, None))
     ax.legend(frameon=False, loc="upper center", fontsize=8)
-axes[0].set_ylabel("loss")
-alt = "Loss along two filter-normalized directions for each of four nets, 20 layers left and 56 right: all valleys."
+np.atleast_1d(axes)[0].set_ylabel("loss")
+alt = "Loss along two filter-normalized directions a net, 20 layers left, 56 right: valleys, that of plain-56 high up."
 plots.show(fig, alt, f"{len(x)} training images of {dataset.title}")
 
 # %% [markdown]
-# **Figure.** Along both directions every net lies in a valley; at steps of 0.2 nothing jagged shows.
+# **Figure.** Along both directions every net lies in a valley; that of plain-56 is high up and flat in the middle.
+# At steps of 0.2 nothing jagged shows.
 #
 # Which is the sharper one? That should be a number. A simple one is the width of the valley: how far can you walk
 # until the loss has risen by a given amount?
 #
 # **Exercise 3** (10 minutes). Read it from a slice. Take straight lines between the points, and only the stretch
-# that holds $\alpha = 0$, which is among the alphas. Where the slice ends before the loss has risen that far, the
+# around $\alpha = 0$; the alphas always contain 0. Where the slice ends before the loss has risen that far, the
 # stretch ends there.
 
 
@@ -463,9 +468,9 @@ checks.slice_width(slice_width)
 #
 # </details>
 #
-# `diagnostics.slice_width` does the same. Here are the widths for a rise of 0.5, and for a rise by the loss in the
-# middle, so up to twice that loss. Below them the answer to the question above: the largest difference between two
-# slices, over all points.
+# `diagnostics.slice_width` does the same. Here are the widths for a rise of 0.5, and for a rise as large as the
+# loss in the middle, that is, until the loss has doubled. Below them the answer to the question above: the largest
+# difference between the rises of two slices, over all points.
 
 # %% tags=["nbval-ignore-output"]
 for (name, seed), found in lines.items():
@@ -475,31 +480,33 @@ for (name, seed), found in lines.items():
 
 
 def apart(one, other):
-    """Return the largest difference between two slices."""
-    return np.abs(lines[one].loss - lines[other].loss).max()
+    """Return the largest difference between two slices, each less its loss in the middle."""
+    rises = [lines[key].loss - lines[key].loss[5] for key in (one, other)]
+    return np.abs(rises[0] - rises[1]).max()
 
 
 for name in nets:
     print(f"{name}, two directions: up to {apart((name, 0), (name, 1)):.2f} apart")
-for depth in (20, 56):
-    both = [apart((f"plain-{depth}", seed), (f"v1-{depth}", seed)) for seed in (0, 1)]
-    print(f"plain-{depth} and v1-{depth}: up to {both[0]:.2f} apart along direction 0, {both[1]:.2f} along direction 1")
+for plain, residual in pairs.values():
+    both = [apart((plain.name, seed), (residual.name, seed)) for seed in (0, 1)]
+    print(f"{plain.name} and {residual.name}: up to {both[0]:.2f} and {both[1]:.2f} apart along the two directions")
 
 # %% [markdown]
-# In the stored run the two slices of v1-20 are up to 0.80 apart, those of plain-20 0.21, and the slices of the
-# twins 0.66 along one direction and 0.83 along the other. With 56 layers these numbers are 0.94, 0.27, 0.82 and
-# 0.86. So at both depths the twins differ by about as much as two directions of the residual net do.
+# In the stored run the rises of the two slices of v1-20 are up to 0.80 apart, those of plain-20 0.21, and those of
+# the twins 0.84 along one direction and 0.66 along the other. With 56 layers these numbers are 0.94, 0.27, 1.17 and
+# 0.67. So at both depths the twins differ three times as much as two directions of the plain net, and about as much
+# as two directions of the residual net.
 #
 # The widths are not what the well-known pictures make one expect: at both depths the *plain* net has the wider
-# valleys. For a rise of 0.5 they are 1.11 and 1.03 against 0.81 and 0.99 at 20 layers, and 1.29 and 1.31 against
-# 1.00 and 1.15 at 56. But at 20 layers the two directions of v1-20 differ by more (0.18) than the nearest two of
-# the twins (0.04), and at 56 layers by about as much (0.15 and 0.14): two directions of one seed do not say that a
-# shortcut makes a valley narrower. Still less do they say that it makes it wider.
+# valleys, along either direction. For a rise of 0.5 they are 1.11 and 1.03 against 0.81 and 0.99 at 20 layers, and
+# 1.29 and 1.31 against 1.00 and 1.15 at 56. But the two directions of v1-20 differ by more (0.18) than the nearest
+# two of the twins (0.04), and those of v1-56 by about as much (0.15 and 0.14). Two directions of one seed do not
+# say that a shortcut makes a valley narrower. Still less do they say that it makes it wider.
 #
-# Until the loss has doubled plain-56 may go nearly to both ends of the slice, 1.94 and 1.95 of 2. That says less of
-# the slopes than of the **floor**: the loss of plain-56 is 1.10 in the middle, so half of that of guessing, and
-# twice of it is nearly what a ruined net has. A net that has learnt little has little to lose. What sets plain-56
-# apart in these slices is where its valley lies, not how wide or how rough it is.
+# The loss of plain-56 does not double within 1.94 and 1.95 of the 2 units walked. That says less of the slopes than
+# of the **floor**, the loss in the middle: that of plain-56 is 1.10, half of that of guessing, and twice as much is
+# nearly what a ruined net has. A net that has learnt little has little to lose. What sets plain-56 apart in these
+# slices, along any direction, is how high its valley lies.
 #
 # ## 5 Over a plane
 #
@@ -513,7 +520,7 @@ for depth in (20, 56):
 # %% tags=["nbval-ignore-output"]
 points, count = {"fast": (7, 64), "full": (51, 512)}[recipes.mode()]
 grid, images, surfaces = np.linspace(-1, 1, points), some_images(count), {}
-for name in ("plain-56", "v1-56"):
+for name in list(nets)[-2:]:  # the pair of 56 layers
     directions = [diagnostics.filter_direction(nets[name], seed) for seed in (0, 1)]
     file = f"../runs/landscape/{name}-{dataset.digest[:8]}-{points}x{points}-{count}-{keras.backend.backend()}.npz"
     out = file if recipes.mode() == "full" else None
@@ -532,16 +539,16 @@ for name in ("plain-56", "v1-56"):
 levels = plots.loss_levels(list(surfaces.values()), count=9, top=5)
 fig, axes = plots.figure(2, height=4.4)
 plots.contours(axes, list(surfaces.items()), levels)
-alt = "Contour maps of the loss of the plain and the residual net over two random directions, on one scale."
+alt = "Contour maps of the loss over two random directions, on one scale: two bowls; the plain net's has fewer rings."
 plots.show(fig, alt, f"{count} training images of {dataset.title}")
 
 # %% [markdown]
-# **Figure.** Around both nets (the crosses) the loss rises towards all sides of the plane; the inner rings are
-# closed, the outer ones leave the map.
+# **Figure.** Around both nets (the crosses) the loss rises towards the edges of the plane; the inner rings are
+# closed, the outer ones leave the map. Downwards of plain-56 it is flat for a third of the way.
 #
-# Are they round? Neither's are: in the stored run the rings of both are longer along one direction than across it.
-# The corners come from the map's 7 points a side. What differs is the number of rings: v1-56 has all of them,
-# plain-56 only those from 1.1 on.
+# Are they round? Neither's are: in the stored run both are stretched from upper left to lower right. The corners
+# come from the map's 7 points a side. What differs is the number of rings: v1-56 has all of them, plain-56 only
+# those from 1.1 on.
 #
 # A ring is one loss, not one rise, and the floors of the two nets differ: for widths as in section 4, subtract the
 # floor first.
@@ -560,20 +567,20 @@ plots.show(fig, alt, f"{count} training images of {dataset.title}")
 # seems to be a logarithm there, too: the names of the figure's files contain "Log", and the authors' README makes
 # such a picture with the option `--log`. Their contour maps go by depth (Fig. 5): without shortcuts that of 20
 # layers is benign, those of 56 and 110 are not; with shortcuts all three are (*quoted*). At 20 layers our slices
-# agree. At 56 layers, without shortcuts, ours is a wide bowl with a high floor and theirs is rugged. Three things
-# differ that could make it so, and none of them is tested here:
+# agree. At 56 layers, without shortcuts, ours is a wide bowl with a high floor and theirs is rugged. Three of the
+# things that differ could make it so, and none of them is tested here:
 #
 # - their nets had 300 passes over the images, ours 23, and plain-56 has learnt little;
-# - their code keeps the statistics of the middle, and section 3 has shown how much that alone adds;
+# - their code keeps the statistics of the middle, and section 3 has shown for v1-20 how much that alone adds;
 # - the commands of their README take 51x51 points, and 7x7 can miss what lies between.
 #
-# The first of "Go further" takes up the second.
+# The first of "Go further" takes up the second, the last the first.
 #
 # ## 6 What the picture does not show
 #
 # Two directions of 850,000, or of 270,000 in the nets of 20 layers. A random direction is nearly orthogonal to any
 # given one, so a random plane holds next to nothing of the one direction that training looks at: the gradient.
-# Compare.
+# Compare, with v1-20 again.
 #
 # **Predict.** Make a direction of the gradient: scale it like the others, filter by filter, and walk along it. Is
 # that slice as wide as the random ones?
@@ -628,28 +635,29 @@ for number, (name, found) in enumerate(along.items()):
     plots.line(ax, number, found.alphas, found.loss, names[name])
 ax.set(xlabel="alpha", ylabel="loss", xlim=(-0.5, 0.5), ylim=(0, None))
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-alt = "Loss of v1-20 along the rescaled gradient and along a random direction: the first rises far more steeply."
+alt = "Loss of v1-20 along a random direction, and along the rescaled gradient: a dip on the left, then steep walls."
 plots.show(fig, alt, f"{len(x)} training images of {dataset.title}")
 
 # %% [markdown]
-# **Figure.** Along its gradient, rescaled filter by filter, the loss rises far more steeply than along a random
-# direction, although each filter moves by the same share of its length.
+# **Figure.** Along the gradient on these 64 images, rescaled filter by filter, the loss first falls to the left,
+# and then rises on both sides far more steeply than along a random direction, although each filter moves by the
+# same share of its length.
 #
 # In the stored run the loss along the rescaled gradient is 0.5 above the middle at -0.094 and at 0.007, along the
-# random direction at -0.41 and 0.40. So uphill the wall is more than fifty times nearer, between the steps of 1/256
-# and 1/128. No random plane would have shown it: the cosine of the random direction with the gradient is below
-# 0.001. The rescaling left most of the gradient, with a cosine of 0.92. A 64th to the left the loss of these 64
-# images is 0.04, against 0.28 in the middle. Downhill is to the left, so the net is not at the bottom of this
-# slice.
+# random direction at -0.41 and 0.40. So this valley is eight times narrower, and uphill the wall is more than fifty
+# times nearer, between the steps of 1/256 and 1/128. A random plane would hardly have shown it: the cosine of the
+# random direction with the gradient is below 0.001. The rescaling left most of the gradient, with a cosine of 0.92.
+# A 64th to the left the loss is 0.04, against 0.28 in the middle: the net is not at the bottom of this slice. That
+# is the loss of these 64 images, whose gradient was taken; other images may gain less.
 #
 # So before you conclude from such a picture, remember what is not in it.
 #
 # - **Nearly all directions.** A plane has two of 850,000. A valley that narrows in some directions and a bowl that
 #   is round in all can look the same in a random plane.
-# - **Curvature near the net.** Around any trained net a random direction adds noise to all layers at once, and at
-#   $\alpha = 1$ as much noise as there is net. A ruined net's loss is about that of guessing, $\ln 10 = 2.3$, or
-#   above. So every slice rises towards its ends, whatever the landscape is like near the net, and a bowl in the
-#   picture may say no more than that (an argument).
+# - **Curvature near the net.** A random direction adds noise to all layers at once, and at $\alpha = 1$ as much
+#   noise as there is net. Then most of what the net has learnt is gone: the sixteen ends of section 4 have losses
+#   from 1.8 to 3.3, and guessing has $\ln 10 = 2.3$. So slices rise towards their ends, whatever the landscape is
+#   like near the net, and a bowl in the picture may say no more than that (an argument).
 # - **Comparable scales.** Widths can be compared along filter-normalized directions, on the same images, with the
 #   same kind of statistics. The twin of section 2 is a reminder of what happens otherwise.
 # - **Training.** That one landscape is smoother than another does not say how training finds its way in it, nor how
@@ -660,35 +668,38 @@ plots.show(fig, alt, f"{len(x)} training images of {dataset.title}")
 # ## 7 Go further
 #
 # - *10 minutes.* Draw the slices of plain-56 and v1-56 along direction 0 once more, with `statistics="moving"`.
-#   Does one of them become rugged? Then take 41 steps in place of 11.
-# - *5 minutes.* Draw section 4 again with the directions of seeds 2 and 3. How much does the width of one net vary?
-# - *10 minutes.* Repeat one slice with the images held back, `batches.train_and_validation(...)[1]`. Does the
-#   valley move, or only its floor rise?
-# - *15 minutes.* Walk on a straight line from fresh weights to trained ones: `fresh = models.build(Spec("v1",
-#   20))`, and as direction the difference, trained less fresh, of *all* trainable variables, scales and shifts
-#   included; `loss_surface(fresh, x, y, [difference], alphas)` accepts it, with alphas from 0 to 1. Use
-#   `statistics="batch"` and then `"moving"`. Why are a fresh net's moving statistics of no use halfway?
+#   Does one of them become rugged? Then take 41 steps in place of 11. (Cut the axis, `ylim=(0, 5)`.)
+# - *5 minutes.* Take the widths of v1-20 along the directions of seeds 2 to 5. How much do they vary?
+# - *10 minutes.* Repeat one slice with images that were held back: `batches.train_and_validation(dataset,
+#   recipes.get("short"))[1].at(0, 0)` returns 500 with their labels; take 64. Does the valley move, or only its
+#   floor rise?
+# - *15 minutes.* Walk on a straight line from fresh weights to trained ones: `from resnet_lessons import models`,
+#   `fresh = models.build(Spec("v1", 20))`, and as direction the difference, trained less fresh, of *all* trainable
+#   variables, scales and shifts included; `loss_surface(fresh, x, y, [difference], alphas)` accepts it, with alphas
+#   from 0 to 1. Use `statistics="batch"` and then `"moving"`. Why are a fresh net's moving statistics of no use
+#   halfway?
 # - *20 minutes.* plain-20 and v1-20 have weights of the same shapes. Compute a slice of v1-20 from its own weights
 #   to those of plain-20. What would you need instead, to say something about the way between two minima?
 # - *5 minutes.* In section 5 write `out = file`, run the cell and interrupt it after a few seconds. Run it again:
 #   how long does it take? And once more?
-# - *Over an hour, on two cores.* Start the kernel with `RESNET_LESSONS_MODE=full` and hang the result on a wall.
-# - *A night.* Li et al. had 300 passes over the data, our nets had 23. Train a pair of 20 layers for longer, such
-#   as `resnet-lessons train plain --depth 20 --recipe he2015 --out runs/plain-20`, and read it with
-#   `training.resume("../runs/plain-20", dataset).model`. How does the picture change with training?
+# - *About two hours, on two cores.* Start the kernel with `RESNET_LESSONS_MODE=full` and hang the result on a wall.
+# - *Some nights.* Li et al. had 300 passes over the data, our nets had 23. Train plain-56 for longer:
+#   `resnet-lessons train plain --depth 56 --recipe he2015 --out runs/plain-56` in a terminal, in the folder of the
+#   README, makes 182. Read it with `training.resume("../runs/plain-56", dataset).model`. Is its valley still
+#   smooth?
 #
 # ## 8 Summary
 #
-# - A slice shows the loss along one direction or two of some 270,000 *(computed)*.
+# - A slice shows the loss along one direction or two of some 270,000, or 850,000 *(computed)*.
 # - Convolutions multiplied by 4 in front of batch norms leave the function as it is and make its slice along one
 #   raw direction flatter; multiplied by 4 and 1/4 in turn, they change its own raw slice *(computed)*. Along
 #   filter-normalized directions the slice stays the same, to 2% of its height *(computed)*.
 # - With the statistics of the middle a slice rises more steeply than with re-estimated ones *(computed)*. The
 #   authors' code takes those of the middle *(quoted)*, this lesson re-estimates them.
-# - At 20 layers and at 56 a plain net and its residual twin lie in valleys of a similar kind: their slices differ
-#   by about as much as two directions of the residual net. The floor of plain-56 is high, its valley wide and
-#   smooth *(computed, one seed each, after 23 passes)*. That plain nets of 56 layers look rugged and residual ones
-#   smooth, after 300 passes, is *quoted*; this lesson has not shown it.
+# - At 20 layers and at 56 a plain net and its residual twin lie in valleys without a ruggedness that 11 points
+#   would show, the plain net's the wider one. Their rises differ by about as much as two directions of the residual
+#   net. The floor of plain-56 is high *(computed, one seed each, after 23 passes)*. That plain nets of 56 layers
+#   look rugged and residual ones smooth, after 300 passes, is *quoted*; this lesson has not shown it.
 # - Along its own gradient, rescaled filter by filter, the loss rises more steeply than along a random direction
 #   *(computed)*.
 #

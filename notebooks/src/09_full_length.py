@@ -214,9 +214,10 @@ assert training.choose_precision() in seconds
 assert ratio > 0
 
 # %% [markdown]
-# In the stored run the processor has no such instructions: each operation converts to float32 and back, bfloat16 is
-# *slower*, nearly five times, and the package chooses float32. A processor that has them (AVX512-BF16, say) trains
-# ResNet-20 about twice as fast in bfloat16.
+# In the stored run the processor has such instructions (AVX512-BF16), bfloat16 is 1.4 times as fast on these
+# batches of 16, and the package chooses it; with 128 images it is about twice as fast. A processor without them
+# converts each operation to float32 and back: there bfloat16 is *slower*, in one case nearly five times (both
+# measured elsewhere: docs/performance.md), and the package chooses float32.
 #
 # Does it cost accuracy? Train the smallest net both ways, from the same weights, on the same batches. A second seed
 # shows how much is chance.
@@ -485,7 +486,7 @@ assert identical or not only_a_processor
 # What the kill took is the epoch under way. Everything else is on the disk, and the rest follows from it: on a
 # processor the two runs end in the same bits. (A GPU may add in an order that varies; `--deterministic` asks it not
 # to.) `make kills` kills runs at twenty moments, five of them while a checkpoint is being written; the package's
-# tests do so at three.
+# tests do so at two.
 #
 # How often should one save? Each epoch is a compromise: a kill costs half an epoch on average. For "he2015" and
 # ResNet-20 an epoch is 352 updates of 128 images, 35 s at 1,300 images a second (an estimate; the update timed in
@@ -639,8 +640,9 @@ results.table(tablefmt="html")
 # - **The published errors.** They belong to the original CIFAR-10 and, with "he2015", to 64,000 updates. Whoever
 #   has the original can repeat any record on it, `resnet-lessons reproduce NAME`, by its recipe; the published
 #   figure needs `resnet-lessons train v1 --n 3 --recipe he2015`.
-# - **Empty cells.** Nobody has recorded these runs. On two cores a net of 110 layers takes an hour and a half by
-#   "short", and half a day by "he2015" (an estimate: ResNet-20 at 1,300 images a second, and 6.2 times its work).
+# - **Empty cells.** Nobody has recorded these runs. On two cores a net of 110 layers takes about two hours by
+#   "short", and sixteen by "he2015" (an estimate: twice the work of ResNet-56, at the pace of its fastest recorded
+#   epochs).
 # - **ImageNet.** None of Tables 2 to 5 of the first paper. Lesson 04 rebuilds the networks of Table 1 and counts
 #   them.
 #
@@ -682,9 +684,8 @@ for run in long_runs:
         assert min(times) > 0
 
 # %% [markdown]
-# In the stored run the machine needs four times as long as the one of the record did, which has 16-bit
-# instructions; and that one could have been done in three fifths of its time, had all epochs been as fast as the
-# fastest.
+# In the stored run the estimates agree to a tenth with the pace of the fastest epochs. The recorded runs took half
+# as long again for v1-20, and a third for v1-56: other work shared their machine.
 #
 # So a mean of wall-clock times says as much about the neighbours as about the program. For what a machine *can* do
 # take the fastest epochs; for a comparison let the two take turns, as in section 2, and quote a ratio.
