@@ -862,7 +862,6 @@ tabulate.tabulate(rows, header, tablefmt="html", disable_numparse=True, colalign
 # %% tags=["nbval-ignore-output"]
 import time
 
-by_skip, by_order, again = {}, {}, None  # their trained nets may go: the large one needs the memory
 began = time.perf_counter()
 keras.utils.set_random_seed(0)
 thousand = models.resnet_v2(1001)
