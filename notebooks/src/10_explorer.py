@@ -50,8 +50,8 @@ explorer
 # - **Network.** Version, unit, units a stage and shortcut name one network. Parameters and multiply-adds are
 #   *computed* from that name. The error in the last column is *quoted*, and only if it was published for exactly
 #   this network. *Time it here* makes a few updates and says how long each recipe would take on this machine. The
-#   units end at n = 18: 110 layers of basic units, 164 of bottlenecks. The nets of 1001 and 1202 layers of section 3
-#   exist as a `Spec` only.
+#   units end at n = 18: 110 layers of basic units, 164 of bottlenecks. The nets of 1001 and 1202 layers of section
+#   3 exist as a `Spec` only.
 # - **Recipe.** How it is trained. *% made* reads the learning rate of any moment off the schedule.
 # - **Recorded runs.** Trainings of this network that ship with the package, on the data that the table names.
 #   The papers print no numbers for their curves, so what they published stands there as a sentence.
@@ -140,7 +140,8 @@ plots.show(fig, "Errors against updates of the recorded runs of ResNet-20, on tr
 
 # %% [markdown]
 # **Figure.** On CIFAR-10 both errors fall once more when the learning rate does, at half of the 8,000 updates; in
-# the end training is at 12.5% and validation at 15.3%. On shapes10 both are below 2% after 700 updates.
+# the end training is at 12.3% and validation at 15.4%, means of two seeds. On shapes10 both are below 2% after 700
+# updates.
 #
 # ## 2 What a control costs
 #
@@ -342,9 +343,9 @@ checks.claim_holds(claim_holds)
 #     return parameters in [round(accounting.count(net).parameters / 1e6, 2) for net in nets]
 # ```
 #
-# Four of the nine claims fall. One is that of a net with other shortcuts; two are the Keras example's "ResNet110 v2"
-# and "ResNet164 v1", which are other networks than the papers' (lesson 05); and one has the parameters of the 1001
-# layers and the error of the 164.
+# Four of the nine claims fall. One is that of a net with other shortcuts; two are the Keras example's "ResNet110
+# v2" and "ResNet164 v1", which are other networks than the papers' (lesson 05); and one has the parameters of the
+# 1001 layers and the error of the 164.
 #
 # </details>
 #
