@@ -8,6 +8,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 
 from resnet_lessons import data, results, training
 from resnet_lessons.cli import runs
@@ -17,8 +18,8 @@ from resnet_lessons.specs import Spec
 import numpy as np
 import pytest
 import recorded_runs
+from at_epoch import AtEpoch
 from command_line import START, WIDTH, refused, run
-from stopped_runs import AfterOneEpoch
 
 SPEC = Spec("plain", 8, width=4, input_shape=(8, 8, 3))
 RECIPE = Recipe("tiny", steps=6, batch_size=16, validation=10, steps_per_epoch=2)
@@ -69,8 +70,8 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "runs"
     train(folder / "seeds" / "seed0", seed=0)
     train(folder / "deeper", spec=dataclasses.replace(SPEC, depth=14), seed=6)
-    second = AfterOneEpoch()
-    train(folder / "stopped", seed=7, stop=second.event, callbacks=[second])
+    second = threading.Event()
+    train(folder / "stopped", seed=7, stop=second, callbacks=[AtEpoch(2, lambda _: second.set())])
     others = {
         "seeds/seed1": {"seed": 1, "errors": (0.5, 0.2, 0.6)},
         "seeds/seed2": {"seed": 2, "errors": (0.75, 0.3, 0.9)},

@@ -21,10 +21,10 @@ from resnet_lessons.sweep.plan import Plan, Planned
 
 import psutil
 import pytest
+from at_epoch import AtEpoch
 from command_line import WIDTH, process, refused, run
 from hypothesis import given
 from hypothesis import strategies as st
-from stopped_runs import AfterOneEpoch
 
 FILE = """
 recipe = "short"
@@ -210,8 +210,10 @@ def done(tmp_path_factory, digits):
     spec, recipe = Spec("plain", 8, input_shape=(28, 28, 1)), recipes.get("short").smoke()
     found = Plan((Planned(spec, recipe, 0), Planned(spec, recipe, 1), Planned(spec, recipe, 2)), out, "mnist")
 
-    second = AfterOneEpoch()
-    for one, watch in zip(found.runs, ({}, {"stop": second.event, "callbacks": [second]}), strict=False):
+    second = threading.Event()
+    for one, watch in zip(
+        found.runs, ({}, {"stop": second, "callbacks": [AtEpoch(2, lambda _: second.set())]}), strict=False
+    ):
         training.train(one.spec, one.recipe, digits, out / one.name, one.seed, progress=None, **watch)
     assert training.RunFolder(out / found.runs[1].name).restore()[1] == 1  # epochs
     return found

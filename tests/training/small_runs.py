@@ -80,19 +80,6 @@ def softmax(logits):
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
-class AtEpoch(keras.callbacks.Callback):
-    """Do something as epoch number ``epoch``, counted from 1, begins."""
-
-    def __init__(self, epoch, act):
-        super().__init__()
-        self.number, self.act = epoch, act
-
-    def on_epoch_begin(self, epoch, logs=None):  # noqa: ARG002
-        """Count Keras's epochs, which begin at 0."""
-        if epoch + 1 == self.number:
-            self.act(self.model)
-
-
 BEFORE = 2  # looks before the first update: when the net is built, and when ``fit`` begins
 
 

@@ -10,7 +10,8 @@ from resnet_lessons.specs import Spec
 import keras
 import numpy as np
 import pytest
-from small_runs import DROPPING, RECIPE, SPEC, AtEpoch, array, cross_entropy, same_weights, softmax, train
+from at_epoch import AtEpoch
+from small_runs import DROPPING, RECIPE, SPEC, array, cross_entropy, same_weights, softmax, train
 
 on_tensorflow = pytest.mark.skipif(backend.BACKEND != "tensorflow", reason="counts how often TensorFlow traces")
 

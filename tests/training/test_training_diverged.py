@@ -8,7 +8,8 @@ from resnet_lessons import training
 import keras
 import numpy as np
 import pytest
-from small_runs import HELD_BACK, AtEpoch, files, same_weights, train
+from at_epoch import AtEpoch
+from small_runs import HELD_BACK, files, same_weights, train
 
 ADVICE = re.escape("Try precision float32, or a recipe with a lower rate or a warm-up.")
 

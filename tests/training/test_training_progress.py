@@ -7,7 +7,8 @@ from resnet_lessons.training import progress
 
 import numpy as np
 import pytest
-from small_runs import AtEpoch, train
+from at_epoch import AtEpoch
+from small_runs import train
 
 LINE = re.compile(
     r"epoch +(\d+)  update +(\d+)/10  loss (\d\.\d{3}) error +(\d+\.\d)%  validation (\d\.\d{3}) +(\d+\.\d)%"

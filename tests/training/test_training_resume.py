@@ -14,10 +14,10 @@ import kill_runs
 import numpy as np
 import pytest
 import run_differences
+from at_epoch import AtEpoch
 from small_runs import (
     DROPPING,
     HELD_BACK,
-    AtEpoch,
     AtLook,
     dataset,
     files,
