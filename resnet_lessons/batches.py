@@ -5,6 +5,7 @@ whole batch. Here every image has its own crop, no two epochs are alike, and any
 He et al. 2015, Sec. 4.2, for the augmentation. Lesson 01 trains on these.
 """
 
+import mmap
 import numbers
 
 from resnet_lessons import backend  # noqa: F401 - loads Keras without its start-up messages
@@ -256,7 +257,18 @@ def pixel_mean(x, indices, chunk=5000):
     total = np.zeros(x.shape[1:], "int64")
     for start in range(0, len(indices), chunk):
         total += x[indices[start : start + chunk]].sum(axis=0, dtype="int64")
+        _let_go(x)
     return (total / (255 * len(indices))).astype("float32")
+
+
+def _let_go(x):
+    """Let go of the pages of a memory-mapped array that have been read. They stay in the system's cache of the file.
+
+    Else all of CIFAR-10 would count as this process's memory, 150 MB. A map that is not read-only is left alone: pages
+    changed in it may be nowhere else.
+    """
+    if getattr(x, "mode", None) == "r" and hasattr(mmap, "MADV_DONTNEED"):  # a numpy.memmap; not on Windows
+        x._mmap.madvise(mmap.MADV_DONTNEED)
 
 
 def split(y, validation, seed=0):

@@ -1,8 +1,10 @@
 """Order and augmentation as a pure function of (seed, epoch, index), against slow references and under Keras's fit."""
 
 import concurrent.futures
+import sys
 import tracemalloc
 import types
+from pathlib import Path
 
 from resnet_lessons import backend, batches, recipes
 from resnet_lessons.batches import Batches, FreshShapes
@@ -317,6 +319,33 @@ def test_no_copy_of_the_whole_is_made(tmp_path):
     assert stream.x.dtype == np.uint8
     np.testing.assert_allclose(mean, 0.2, atol=1e-6)
     assert images.shape == (16, 32, 32, 3)
+
+
+def file_pages():
+    """Return how much of files this process has resident, in bytes."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["RssFile"].split()[0]) * 1024
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_images_that_were_read_for_the_mean_do_not_stay_resident(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.full((20_000, 32, 32, 3), 51, np.uint8))  # 61 MB
+    x = np.load(path, mmap_mode="r")
+    before = file_pages()
+    x.sum()
+    read = file_pages()
+    batches.pixel_mean(x, np.arange(20_000))
+    assert read - before > 55e6
+    assert file_pages() - before < 5e6
+
+
+def test_changes_to_a_private_map_survive_the_mean(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((8, 4, 4, 3), np.uint8))
+    x = np.load(tmp_path / "x.npy", mmap_mode="c")
+    x[:] = 255
+    np.testing.assert_array_equal(batches.pixel_mean(x, np.arange(8), chunk=2), 1)
+    assert np.all(x == 255)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 5000])

@@ -29,6 +29,16 @@ class _GradientDecay:
             gradient = gradient + keras.ops.cast(self.decay, gradient.dtype) * keras.ops.cast(variable, gradient.dtype)
         super().update_step(gradient, variable, learning_rate)
 
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        """Sum gradients over the devices, if there are several. Only Keras on TensorFlow calls this.
+
+        For one device too, Keras would call a function with a gradient of its own; TensorFlow registers that for the
+        life of the process, and with it the graph of the update and all its variables, of every net ever trained.
+        """
+        if self._distribution_strategy.num_replicas_in_sync == 1:
+            return list(grads_and_vars)
+        return super()._all_reduce_sum_gradients(grads_and_vars)
+
     def get_config(self):
         """Return what ``__init__`` needs, for saving."""
         return super().get_config() | {"decay": self.decay, "decay_on": self.decay_on}

@@ -1,10 +1,16 @@
-"""How much memory it takes to train ResNet-20 on as many images as CIFAR-10 has."""
+"""How much memory it takes to train ResNet-20 on as many images as CIFAR-10 has, and what a training leaves behind."""
 
+import dataclasses
+import gc
 import subprocess
 import sys
 
+from resnet_lessons import backend, training
+from resnet_lessons.batches import Batches
+
 import numpy as np
 import pytest
+from small_runs import RECIPE, SPEC
 
 # The images are memory-mapped, as ``data.load`` gives them. What counts is the most that was ever resident. Batches of
 # training, validation and test are as large as in a whole run; of the last two there is one.
@@ -41,3 +47,12 @@ def test_training_resnet_20_takes_less_than_1500_mb(tmp_path):
     status = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
     peak = int(status["VmHWM"].split()[0]) * 1024
     assert 3e8 < peak < 1.5e9  # a Python with TensorFlow alone has more than the first
+
+
+@pytest.mark.skipif(backend.BACKEND != "tensorflow", reason="counts TensorFlow's graphs")
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_net_that_has_been_trained_leaves_no_graph_behind(images, optimizer):
+    recipe = dataclasses.replace(RECIPE, optimizer=optimizer)
+    training.fit(SPEC, recipe, Batches(*images, 8, "none", 0, steps_per_epoch=2), Batches(*images, 8))
+    gc.collect()
+    assert [thing.name for thing in gc.get_objects() if type(thing).__name__ == "FuncGraph"] == []
