@@ -116,6 +116,16 @@ test-gpu: $(STAMP)  ## run every lesson on a GPU; fails when none is visible
 	$(BIN)/python tests/require_gpu.py
 	$(BIN)/python -m pytest --nbval notebooks
 
+# JAX goes into a folder of its own: learners need it as little as its 90 MB. What else it imports, requirements.lock has.
+JAX := 0.10.2
+
+.PHONY: test-jax
+test-jax: $(STAMP)  ## run on JAX the tests of what has code of its own for it: gradients and diagnostics
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --upgrade --no-deps --target build/jax \
+	  jax==$(JAX) jaxlib==$(JAX)
+	PYTHONPATH="$(CURDIR)/build/jax" KERAS_BACKEND=jax \
+	  $(BIN)/python -m pytest $(PARALLEL) tests/test_backend.py tests/test_diagnostics*.py tests/test_landscape.py
+
 .PHONY: kills
 kills: $(STAMP)  ## kill training runs 20 times, resume each, compare with one left alone (some minutes)
 	$(BIN)/python tests/training/kill_runs.py --kills 20 --inside 5
