@@ -1,6 +1,6 @@
 """What a network is, before it is built: family, depth and the choices the two ResNet papers compare.
 
-Sources: He et al. 2015 (arXiv 1512.03385) Sec. 4.2 for the CIFAR-10 nets of 6n+2 layers and the shortcuts A, B, C;
+Sources: He et al. 2015 (arXiv 1512.03385) Sec. 4.2 for the CIFAR-10 nets of 6n+2 layers, 4.1 for the shortcuts A, B, C;
 He et al. 2016 (arXiv 1603.05027) Tables 1 and 2 for the shortcut variants and the activation orders, and its appendix
 for bottleneck nets of 9n+2 layers. Every lesson uses it; lesson 03 explains the numbers.
 """
