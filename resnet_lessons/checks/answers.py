@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import html
 import math
 import reprlib
 
@@ -15,14 +16,22 @@ class Verdict:
     Args:
         passed: True, False, or None before an attempt.
         message: what to tell the learner.
+        folded: whether a notebook folds the message of a "not yet".
     """
 
     passed: bool | None
     message: str
+    folded: bool = False
 
     def __repr__(self):
         label = {True: "Correct.", False: "Not yet.", None: "Not attempted."}[self.passed]
         return f"{label} {self.message}"
+
+    def _repr_html_(self):
+        """Return what a notebook shows; None where that is the text."""
+        if not self.folded or self.passed is not False:
+            return None
+        return f"<details><summary>Not yet. What the check saw</summary>{html.escape(self.message)}</details>"
 
 
 class Wrong(Exception):
@@ -49,6 +58,17 @@ def exercise(check):
             return Verdict(False, str(wrong))
         except Exception as error:  # a learner's function may raise anything, and the lesson goes on
             return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
+
+    return verdict
+
+
+def specimen(check):
+    """Turn a check as ``exercise`` does, for the bug zoo: what it says of an untouched specimen tells the bug."""
+    told = exercise(check)
+
+    @functools.wraps(check)
+    def verdict(function):
+        return dataclasses.replace(told(function), folded=True)
 
     return verdict
 

@@ -8,7 +8,7 @@ from resnet_lessons.specs import Spec
 
 import numpy as np
 
-from .answers import Wrong, answer_of, exercise, real_number, show
+from .answers import Wrong, answer_of, real_number, show, specimen
 
 SIDES = {16: 32, 32: 16, 64: 8}  # channels: pixels a side (He 2015, Sec. 4.2)
 
@@ -37,7 +37,7 @@ def _run(model, x, wanted, **kwargs):
     return y
 
 
-@exercise
+@specimen
 def zoo_strides(function):
     """Check ``function(n)``: the ResNet of 6n+2 layers for images of 32x32 pixels, as a keras.Model."""
     for n in (1, 2):
@@ -64,7 +64,7 @@ def _sides_in_words(sides, multiply_adds, n):
     )
 
 
-@exercise
+@specimen
 def zoo_projection(function):
     """Check ``function(filters)``: a pre-activated unit, from (B, 8, 8, 16) to (B, 4, 4, filters), as a keras.Model."""
     rng = np.random.default_rng(0)
@@ -95,7 +95,7 @@ def zoo_projection(function):
     return "Branch and projection start from the same, activated signal."
 
 
-@exercise
+@specimen
 def zoo_norms(function):
     """Check ``function(channels)``: a unit of two 3x3 convolutions, each with one batch norm, as a keras.Model.
 
@@ -163,7 +163,7 @@ def _change(model, x, before, weight, changed):
         weight.assign(kept)
 
 
-@exercise
+@specimen
 def zoo_softmax(function):
     """Check ``function(classes)``: a keras.Model from (B, 8), and the loss (labels, outputs) that goes with it."""
     rng = np.random.default_rng(0)

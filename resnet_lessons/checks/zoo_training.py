@@ -7,13 +7,13 @@ import types
 
 import numpy as np
 
-from .answers import Wrong, answer_of, array_answer, exercise, real_number, show
+from .answers import Wrong, answer_of, array_answer, real_number, show, specimen
 
 PATIENCE, STUCK, DROPS = 5, 10, (80, 120)  # epochs
 HOOKS = ("set_model", "on_train_begin", "on_epoch_begin", "on_epoch_end")
 
 
-@exercise
+@specimen
 def zoo_rates(function):
     """Check ``function(patience)``: callbacks that divide a rate of 0.1 by 10 at epochs 80 and 120, and halve it too.
 
@@ -69,7 +69,7 @@ def _refuse_undone(before, after):
             )
 
 
-@exercise
+@specimen
 def zoo_report(function):
     """Check ``function(val_accuracy, test_accuracy)``: the epoch whose weights are kept, and the accuracy to report."""
     rng = np.random.default_rng(0)
@@ -100,7 +100,7 @@ def zoo_report(function):
 PAD, BATCH, SHAPE = 4, 64, (12, 10)  # pixels of zeros on each side; images; their height and width
 
 
-@exercise
+@specimen
 def zoo_crops(function):
     """Check ``function(images, rng)``: each image cropped at random from itself padded by 4 pixels of zeros."""
     offsets = np.concatenate([_offsets(function, seed) for seed in range(8)])  # (512, 2)
@@ -144,7 +144,7 @@ def _offsets(function, seed):
     return offsets
 
 
-@exercise
+@specimen
 def zoo_order(function):
     """Check ``function(count, seed, epoch)``: the order in which an epoch serves the images 0 to count - 1."""
     orders = {(seed, epoch): _order(function, 50, seed, epoch) for seed in (0, 1) for epoch in (0, 1, 2)}
@@ -168,7 +168,7 @@ def _order(function, count, seed, epoch):
     return order
 
 
-@exercise
+@specimen
 def zoo_validation(function):
     """Check ``function(images, labels, augment)``: (images, labels) to train on, and a fifth to validate on."""
     for count in (100, 45):

@@ -141,6 +141,21 @@ def test_a_verdict_is_shown_as_one_sentence_of_status_and_why(check):
     assert repr(check(lambda *_: "?")).startswith("Not yet. ")
 
 
+@pytest.mark.parametrize("check", EXERCISES)
+def test_a_notebook_folds_what_the_zoo_says_of_a_bug_and_nothing_else(check):
+    folded = check(lambda *_: "?")._repr_html_()
+    if check.__name__.startswith("zoo_"):
+        assert folded.startswith("<details><summary>Not yet. What the check saw</summary>")
+    else:
+        assert folded is None
+    assert check(lambda *_: None)._repr_html_() is None
+
+
+def test_what_is_folded_is_text_and_praise_is_not_folded():
+    assert "1 &lt; 2</details>" in checks.Verdict(False, "1 < 2", folded=True)._repr_html_()
+    assert checks.Verdict(True, "Right.", folded=True)._repr_html_() is None
+
+
 def test_praise_is_shown_as_such():
     assert repr(checks.plain_depth(lambda n: 6 * n + 2)).startswith("Correct. 6n + 2")
 

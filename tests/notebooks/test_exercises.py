@@ -97,6 +97,13 @@ def test_the_zoo_has_a_specimen_of_each_of_nine_bugs():
     assert len(specimens) == 9
 
 
+def test_what_a_check_says_of_an_untouched_specimen_is_stored_folded():
+    [zoo] = [path for path in LESSONS if path.stem[:2] == "06"]
+    stored = [cell.outputs for cell in nbformat.read(zoo, as_version=4).cells if "checks.zoo_" in cell.source]
+    assert len(stored) == 9
+    assert all(output.data["text/html"].startswith("<details>") for [output] in stored)
+
+
 WRONG_DEPTH = "def depth(n):\n    return 6 * n + 1"
 
 
