@@ -109,7 +109,8 @@ widgets.bottleneck_calculator(outer=256, inner=64, side=56)
 
 # %% [markdown]
 # (With 256 channels outside the break-even lies between 256 and 512 inside: such a "bottleneck" would be wider than
-# its ends. Weights, and multiply-adds for each value, do not depend on the side.)
+# its ends. Weights, and multiply-adds for each value, do not depend on the side. The widths are lists and not
+# sliders, because a screen reader reads out the width in a list, and of a slider the position.)
 #
 # **Exercise 1** (5 minutes). The factor of 17 belongs to an *expansion* of 4: the outer width is 4 times the inner
 # one. It is the same at every width. What is it for another expansion? Replace the `...` and run the cell.
