@@ -330,9 +330,9 @@ results.table(recorded, columns=columns, recorded_only=True, tablefmt="html")
 # figure of the paper.
 #
 # Degradation is a statement about the *training* errors: that of plain-56 stays above that of plain-20 after both
-# lines have become flat. The two rows say so: 35.0% against 15.5%, one seed each *(recorded)*. (A part of
-# that gap may be a late start that the short schedule froze: lesson 09.) What you measure in a minute is how the two
-# nets start.
+# lines have become flat. The two rows say so: 37.6%, the mean of two seeds, against 15.5%, one seed *(recorded)*.
+# The two seeds of plain-56 end five points apart, at 35.0% and 40.2%. (A part of the gap to plain-20 may be a late
+# start that the short schedule froze: lesson 09.) What you measure in a minute is how the two nets start.
 #
 # ## 5 The usual suspects
 #
@@ -727,7 +727,7 @@ print(f"Each figure counts {counted:,} images; its standard error is {50 / np.sq
 #
 # - plain-56 starts to learn more slowly than plain-20: its *training* error is higher (computed). At full length it
 #   stays higher (quoted): that is degradation. A minute of training shows only the start; after 8,000 updates it is
-#   35.0% against 15.5%, one seed each (recorded).
+#   37.6% against 15.5%, of two seeds and of one (recorded).
 # - It is not overfitting: the training error itself is worse, where no image came twice.
 # - It is not vanishing gradients: before training the first layers' are larger than the last's, in plain-56 by far,
 #   and after it none is near zero.

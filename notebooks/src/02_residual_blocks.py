@@ -848,9 +848,9 @@ results.table(recorded, columns=["network", "parameters", "recipe", "data"], rec
 
 # %% [markdown]
 # At 20 layers after 4,576 updates, a little more than half, when the rate has just fallen for the first time. At 56
-# after 1,760, less than a quarter *(recorded: a line of the log every 352 updates, two seeds of v1-20, one of each
-# other net)*. So "greatly" depends on the depth. And at 56 layers it is more than speed: plain-56 comes to rest at an
-# error that its twin passes in the first quarter.
+# after 1,760, less than a quarter *(recorded: a line of the log every 352 updates; where a net has several seeds,
+# the plain net's error is their mean)*. So "greatly" depends on the depth. And at 56 layers it is more than speed:
+# plain-56 comes to rest at an error that its twin passes in the first quarter.
 #
 # And the explanation by gradients? Lesson 01 measured them: with batch norm the gradients of plain-56 do not vanish,
 # before training or after. They grow towards the first layer, and shortcuts make them even.

@@ -932,10 +932,10 @@ results.table(recorded, columns=columns, recorded_only=True, tablefmt="html")
 
 # %% [markdown]
 # In brackets: the number of seeds; of several, mean ± standard deviation. Without shortcuts 56 layers end with a
-# training error of 35.0%, 20 layers with 15.5%. With shortcuts these are 12.8% and 12.3% *(recorded, two seeds of
-# ResNet-20 and one of each other net)*. So the shortcuts take the degradation away. That depth then *helps*, as the
-# paper finds, these runs do not show: in an eighth of its updates the two ResNets end about half a point apart in
-# training error and 0.1 in test error, and so few seeds cannot rank them.
+# training error of 37.6%, 20 layers with 15.5%. With shortcuts these are 12.8% and 12.3% *(recorded, two seeds of
+# plain-56 and of ResNet-20, one of the other two)*. So the shortcuts take the degradation away. That depth then
+# *helps*, as the paper finds, these runs do not show: in an eighth of its updates the two ResNets end about half a
+# point apart in training error and 0.1 in test error, and so few seeds cannot rank them.
 #
 # The recorded columns can be compared with each other, row by row. The column of the paper (*quoted*) stands for
 # another problem: the original images, and eight times the updates. On re-encoded images, which have lost detail,
