@@ -7,6 +7,7 @@ from resnet_lessons import plots
 import numpy as np
 import pytest
 import widget_parts
+from matplotlib.colors import to_rgb
 
 
 def surface(middle=1.0, steep=4.0, points=9):
@@ -51,6 +52,26 @@ def test_maps_share_one_scale_and_one_bar(pair):
     assert [ax.get_title() for ax in axes] == ["flat", "sharp"]
     assert fig.axes[2].get_yticklabels()[-1].get_text() == "20 or more"
     assert any(ax.texts for ax in axes)  # levels on the lines: nothing is told by colour alone
+
+
+def luminance(colour):
+    """Return the relative luminance of a colour as WCAG 2 defines it."""
+    channels = np.array(to_rgb(colour))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def test_lines_and_their_labels_stand_out_from_the_colours_around_them(pair):
+    _, axes = plots.figure(2)
+    plots.contours(axes, pair, plots.loss_levels([s for _, s in pair]))
+    fill, lines = axes[1].collections[:2]
+    found = {label.get_text(): label.get_color() for label in axes[1].texts}
+    assert len(set(found.values())) == 2  # both the dark and the light end are there
+    for level, colour in zip(lines.levels, lines.get_edgecolor(), strict=True):
+        around = luminance(fill.cmap(fill.norm(level)))
+        for ink in (colour, found.get(f"{level:.2g}", colour)):
+            bright, dark = sorted([luminance(ink), around], reverse=True)
+            assert (bright + 0.05) / (dark + 0.05) > 4
 
 
 @pytest.mark.parametrize(

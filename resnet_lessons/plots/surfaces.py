@@ -49,7 +49,9 @@ def contours(axes, surfaces, levels):
     for ax, (title, surface) in zip(np.atleast_1d(axes), surfaces, strict=True):
         loss = _clipped(surface.loss, levels)
         filled = ax.contourf(surface.alphas, surface.betas, loss, levels, cmap=MAP, norm=norm)
-        lines = ax.contour(surface.alphas, surface.betas, loss, levels[1:-1], colors="white", linewidths=0.8)
+        inner = levels[1:-1]
+        ink = ["white" if place < 0.5 else "black" for place in norm(inner)]  # the upper half of the scale is light
+        lines = ax.contour(surface.alphas, surface.betas, loss, inner, colors=ink, linewidths=0.8)
         ax.clabel(lines, fmt="%.2g", fontsize=7, manual=_label_places(lines, surface))
         ax.plot(0, 0, "+", color="white", markersize=8)
         ax.set(title=title, xlabel="alpha", aspect="equal")
