@@ -114,7 +114,7 @@ endif
 .PHONY: test-gpu
 test-gpu: $(STAMP)  ## run every lesson on a GPU; fails when none is visible
 	$(BIN)/python tests/require_gpu.py
-	$(BIN)/python -m pytest --nbval notebooks
+	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=14400 notebooks
 
 # JAX goes into a folder of its own: learners need it as little as its 90 MB. What else it imports, requirements.lock has.
 JAX := 0.10.2

@@ -33,7 +33,7 @@ METADATA = {
         "pygments_lexer": "ipython3",
     },
 }
-CELL_TIMEOUT = 1800  # seconds
+CELL_TIMEOUT = 14400  # seconds; in full mode one cell of lesson 08 takes some two hours on two cores
 
 
 class BuildError(Exception):

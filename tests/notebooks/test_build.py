@@ -186,3 +186,8 @@ def test_the_command_fails_with_a_message_and_no_traceback(arguments, said):
     assert run.returncode == 1
     assert said in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_a_cell_of_full_mode_has_as_long_under_nbval_as_in_a_build(builder):
+    makefile = (ROOT / "Makefile").read_text()
+    assert f"--nbval --nbval-cell-timeout={builder.CELL_TIMEOUT} notebooks" in makefile
