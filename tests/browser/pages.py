@@ -1,5 +1,6 @@
 """What a person does on a page, by mouse and keyboard, and what they read there."""
 
+import os
 import re
 import time
 
@@ -118,14 +119,15 @@ class Trainer:
         )
         return int(found.json_value())
 
-    def limit(self, loaded=3):
-        """Measure an update; return the seconds that Stop may take: one and an update, times ``loaded``.
+    def limit(self):
+        """Measure an update; return the seconds that Stop may take: one and an update.
 
-        The factor is for a machine that runs other tests at the same time.
+        Up to three times as long where more waits for the processors than they can do, as when tests run beside.
         """
         first, before = self.updates(), time.monotonic()
         made = self.updates(first + 1) - first
-        return loaded * (1 + (time.monotonic() - before) / made)
+        update = (time.monotonic() - before) / made
+        return min(3, max(1, os.getloadavg()[0] / os.cpu_count())) * (1 + update)
 
     def curve(self):
         """Return the address of the curve's picture; another picture has another."""
