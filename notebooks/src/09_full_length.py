@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 09 Training at full length
 #
-# *40 minutes to read and run, 50 more for the exercises. All the training takes about 70 seconds on two cores.*
+# *40 minutes to read and run, 60 more for the exercises. All the training takes about 70 seconds on two cores.*
 #
 # How do you train for hours, and know in the end what you have? This lesson is about everything around the updates:
 # what they cost, what survives when the machine does not, and how to read the number at the end. You will

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 10 Explorer
 #
-# *30 minutes to read and run, 45 more for the exercises. All the training takes about 20 seconds on two cores, in
+# *30 minutes to read and run, 35 more for the exercises. All the training takes about 20 seconds on two cores, in
 # fast mode and in full mode; the run that you begin on the page takes half a minute more.*
 #
 # Which network would you train, by which recipe, and what does it cost you? This lesson is one page on which you
