@@ -90,6 +90,10 @@ class Batches(_Epochs):
             images = self.augment(images, np.random.default_rng((self.seed, _AUGMENT_STREAM, turn, position)))
         return normalize(images, self.mean), self.y[chosen].astype("int32")
 
+    def on_epoch_end(self):
+        """Keep none of the images that were served resident; Keras calls this."""
+        _let_go(self.x)
+
     def order(self, turn):
         """Return the indices of pass number ``turn`` over the data, in the order they are served."""
         if self.seed is None:
@@ -267,7 +271,9 @@ def _let_go(x):
     Else all of CIFAR-10 would count as this process's memory, 150 MB. A map that is not read-only is left alone: pages
     changed in it may be nowhere else.
     """
-    if getattr(x, "mode", None) == "r" and hasattr(mmap, "MADV_DONTNEED"):  # a numpy.memmap; not on Windows
+    while isinstance(x, np.ndarray) and not isinstance(x, np.memmap):
+        x = x.base  # of a view
+    if isinstance(x, np.memmap) and x.mode == "r" and hasattr(mmap, "MADV_DONTNEED"):  # Windows has none
         x._mmap.madvise(mmap.MADV_DONTNEED)
 
 

@@ -328,7 +328,7 @@ def file_pages():
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_images_that_were_read_for_the_mean_do_not_stay_resident(tmp_path):
+def test_images_that_were_read_do_not_stay_resident(tmp_path):
     path = tmp_path / "x.npy"
     np.save(path, np.full((20_000, 32, 32, 3), 51, np.uint8))  # 61 MB
     x = np.load(path, mmap_mode="r")
@@ -336,6 +336,12 @@ def test_images_that_were_read_for_the_mean_do_not_stay_resident(tmp_path):
     x.sum()
     read = file_pages()
     batches.pixel_mean(x, np.arange(20_000))
+    assert read - before > 55e6
+    assert file_pages() - before < 5e6
+    stream = Batches(x, np.zeros(20_000, int), 10_000, seed=0)
+    stream[0], stream[1]
+    read = file_pages()
+    stream.on_epoch_end()
     assert read - before > 55e6
     assert file_pages() - before < 5e6
 
