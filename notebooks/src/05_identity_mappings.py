@@ -901,7 +901,13 @@ tabulate.tabulate(rows, header, tablefmt="html", disable_numparse=True, colalign
 #
 # Training the last one takes three times its 1,488 million multiply-adds (once forward, about twice back) for each of
 # 128 images, in each of 64,000 updates. On two cores that would take weeks (estimated). Building it takes less than a
-# minute.
+# minute. Let go of the other nets first, to have room for it.
+
+# %%
+import gc
+
+again = by_skip = by_order = nets = net = start = branches = None
+_ = gc.collect()  # the layers of a net refer to each other, so nets that are gone wait for this
 
 # %% tags=["nbval-ignore-output"]
 import time
@@ -1086,12 +1092,12 @@ tabulate.tabulate(rows, header, tablefmt="html", disable_numparse=True, colalign
 # built.
 
 # %%
-import gc
+thousand = deepest = convolutions = layer = None  # a layer would keep its whole net
 
 
 def built(spec):
     """Build the net, and return the parameters read off its layers."""
-    gc.collect()  # the layers of a net that is gone refer to each other, so they wait for this
+    gc.collect()
     return accounting.account(models.build(spec)).total.parameters
 
 
