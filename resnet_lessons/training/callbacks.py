@@ -103,6 +103,11 @@ class StepLog(keras.callbacks.Callback):
         self.first_step = step
         self.loss, self.error, self.epochs = [], [], list(epochs)
 
+    @property
+    def step(self):
+        """Updates made, by the run that is resumed too."""
+        return self.first_step + len(self.loss)
+
     def on_epoch_begin(self, epoch, logs=None):  # noqa: ARG002
         """Note when the epoch began."""
         self._began = time.perf_counter()
@@ -118,7 +123,7 @@ class StepLog(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs):
         """Write the epoch's line."""
-        line = {"epoch": epoch + 1, "step": self.first_step + len(self.loss)}
+        line = {"epoch": epoch + 1, "step": self.step}
         line |= {"train_loss": logs["loss"], "train_error": error(logs)}
         if "val_loss" in logs:
             line |= {"val_loss": logs["val_loss"], "val_error": error(logs, "val_")}
@@ -166,8 +171,7 @@ class Guard(keras.callbacks.Callback):
                 self._stop(f"{variable.path} holds values that are not finite")
 
     def _stop(self, what):
-        step = self.log.first_step + len(self.log.loss)
-        raise diverged(self.model, step, what, self.advice)
+        raise diverged(self.model, self.log.step, what, self.advice)
 
 
 class StopAsked(keras.callbacks.Callback):
@@ -190,6 +194,24 @@ class StopAsked(keras.callbacks.Callback):
         self.on_train_begin()
 
     on_test_batch_end = on_train_batch_end
+
+
+class CutShort(keras.callbacks.Callback):
+    """Stop at once when another callback stops the training amid an epoch, which must not be kept as a whole one.
+
+    Args:
+        log: the ``StepLog``; it and all other callbacks stand before this one.
+        steps: updates in all.
+    """
+
+    def __init__(self, log, steps):
+        super().__init__()
+        self.log, self.steps = log, steps
+
+    def on_train_batch_end(self, batch, logs=None):  # noqa: ARG002
+        """Look whether it has."""
+        if self.model.stop_training and self.log.step < self.steps:
+            raise Stopped
 
 
 class Keep(keras.callbacks.Callback):

@@ -31,7 +31,8 @@ def fit(spec, recipe, batches, validation=None, *, seed=0, precision="auto", cal
         validation: further batches, looked at after every epoch; None: none are.
         seed: of the initial weights and of dropout. ``batches`` has a seed of its own.
         precision: as for ``choose_precision``.
-        callbacks: further Keras callbacks, none of which may set the learning rate.
+        callbacks: further Keras callbacks, none of which may set the learning rate. One that stops the training before
+            the recipe's last update leaves a run that is not finished.
 
     Returns:
         A ``Run``.
@@ -53,6 +54,7 @@ def fit(spec, recipe, batches, validation=None, *, seed=0, precision="auto", cal
         model=model,
         **_steps(log),
         seconds=time.perf_counter() - began,
+        finished=log.step == recipe.steps,
     )
 
 
@@ -130,7 +132,8 @@ def train(
         stop: an event, such as threading.Event; once it is set, training stops after the update under way, or after the
             batch under way of a validation, which then does not count, or of the test. A start stops once the
             net is built, or the images are read; the first update, once begun, is made.
-        callbacks: further Keras callbacks, none of which may set the learning rate.
+        callbacks: further Keras callbacks, none of which may set the learning rate. One that stops the training does
+            what ``stop`` does, or, as an epoch ends, after that epoch, which counts.
 
     Returns:
         A ``Run``.
@@ -208,6 +211,8 @@ class _Training:
         try:
             if step < settings.recipe.steps:
                 self._fit(epoch, step, log, progress, [*callbacks, *asked])
+            if log.step < settings.recipe.steps:
+                return self._result(log, finished=False)
             return self._finish(log, asked)
         except between_updates.Stopped:
             return self._result(log, finished=False)
@@ -240,6 +245,7 @@ class _Training:
             *([between_updates.Keep(self.folder, log)] if self.folder else []),
             *seen,
             *callbacks,
+            between_updates.CutShort(log, recipe.steps),
         ]
         with contextlib.ExitStack() as closing:
             for shown in seen:

@@ -25,7 +25,7 @@ class Lines(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):  # noqa: ARG002
         """Note when the epoch began, and how many updates had been made."""
         self._began, self._trained = time.perf_counter(), None
-        self._before = self.log.first_step + len(self.log.loss)
+        self._before = self.log.step
 
     def on_test_begin(self, logs=None):  # noqa: ARG002
         """Note when the updates were done."""

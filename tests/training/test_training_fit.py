@@ -222,6 +222,12 @@ def test_an_owner_that_sets_the_same_rate_is_let_alone(batches):
 # Steps
 
 
+def test_a_run_that_a_callback_stops_is_not_finished(batches):
+    stopping = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: setattr(stopping.model, "stop_training", True))
+    run = training.fit(SPEC, RECIPE, batches, precision="float32", callbacks=[stopping])
+    assert (run.finished, run.epochs[-1]["step"]) == (False, 2)
+
+
 @pytest.mark.parametrize(
     ("steps", "an_epoch", "ends"),
     [

@@ -10,6 +10,7 @@ from pathlib import Path
 from resnet_lessons import backend, training
 
 import h5py
+import keras
 import kill_runs
 import numpy as np
 import pytest
@@ -139,6 +140,40 @@ def test_parts_of_a_run_are_on_record(often_stopped):
     before = [kept for _, _, kept in STOPS.values()]  # each call goes on after what the one before has left
     assert [part["epoch"] for part in description["resumed"]] == [kept for kept in before if kept]
     assert set(description["resumed"][0]) == {"epoch", "versions", "hardware", "git", "began"}
+
+
+# Stopped by a callback
+
+
+class StopsAt(keras.callbacks.Callback):
+    """Do as EarlyStopping does, at the first moment of a kind at which ``updates`` have been made."""
+
+    def __init__(self, moment, updates):
+        super().__init__()
+        self.updates = updates
+        setattr(self, moment, self._look)
+
+    def _look(self, *_, **__):
+        if int(self.model.optimizer.iterations) == self.updates:
+            self.model.stop_training = True
+
+
+def test_a_run_that_callbacks_stop_is_not_finished_and_comes_to_the_same_end(reference, tmp_path):
+    for stop, updates, kept in (
+        (StopsAt("on_train_batch_end", 6), 6, 1),  # amid the second epoch
+        (StopsAt("on_epoch_end", 8), 4, 2),  # with the second epoch
+    ):
+        run = train(tmp_path, callbacks=[stop])
+        assert (run.finished, run.test_error, len(run.step_loss)) == (False, None, updates)
+        assert [line["step"] for line in log_of(tmp_path)] == [4, 8][:kept]
+        assert set(files(tmp_path)) == {"run.json", "log.jsonl", "checkpoint.npz"}
+        assert "result" not in json.loads((tmp_path / "run.json").read_text())
+    assert_same_end(reference, train(tmp_path), tmp_path)
+
+
+def test_a_callback_that_stops_with_the_last_update_changes_nothing(reference, tmp_path):
+    """Negative control."""
+    assert_same_end(reference, train(tmp_path, callbacks=[StopsAt("on_epoch_end", HELD_BACK.steps)]), tmp_path)
 
 
 # What must be kept for that

@@ -59,7 +59,10 @@ def test_a_finished_run_that_is_read_leaves_it_alone(watched, reference):
 
 
 def test_a_stopped_run_leaves_it_alone_until_it_is_finished(watched, tmp_path):
-    assert not train(tmp_path, images=watched, callbacks=[watched.watch], stop=AfterUpdates(9)).finished
+    stopping = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: setattr(stopping.model, "stop_training", True))
+    assert not train(tmp_path, images=watched, callbacks=[watched.watch, stopping]).finished
+    assert watched.asked == []
+    assert not train(tmp_path, images=watched, callbacks=[watched.watch], stop=AfterUpdates(1)).finished
     assert watched.asked == []
     train(tmp_path, images=watched, callbacks=[watched.watch])
     assert watched.asked == [("x_test", 10), ("y_test", 10)]
