@@ -4,6 +4,7 @@ In this order, so that a seed means the initial weights too. Also times how long
 """
 
 import contextlib
+import threading
 import time
 
 from resnet_lessons import backend, models
@@ -15,6 +16,7 @@ import numpy as np
 from .optimizers import optimizer_for
 
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
+_BUILDING = threading.Lock()  # the generators that a seed sets are the process's, and a build draws from them
 
 
 @keras.saving.register_keras_serializable(package="resnet_lessons")
@@ -62,7 +64,7 @@ def compile_model(spec, recipe, seed, precision, strategy=None):
     Returns:
         A compiled keras.Model whose metrics are loss, accuracy, and the number of images they are means over.
     """
-    with backend.scope(strategy), _policy(precision):
+    with _BUILDING, backend.scope(strategy), _policy(precision):
         keras.utils.set_random_seed(seed)
         model = models.build(spec)
         model.compile(

@@ -1,10 +1,11 @@
 """What training starts from: the seed's weights, the loss, the precision; and what the first step costs."""
 
+import contextlib
 import dataclasses
 import math
 import threading
 
-from resnet_lessons import backend, training
+from resnet_lessons import backend, models, training
 from resnet_lessons.specs import Spec
 
 import keras
@@ -77,6 +78,25 @@ def test_training_starts_from_the_seeds_weights_in_a_worker_thread_too():
     kernels = [number for number, weight in enumerate(found) if weight.ndim > 1]
     other = first_weights(seed=4)
     assert all(not np.array_equal(other[number], found[number]) for number in kernels)
+
+
+def test_nets_that_are_built_at_once_have_the_weights_of_their_seeds_too(monkeypatch):
+    build, both, found = models.build, threading.Barrier(2), {}
+
+    def meet_and_build(spec):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(1)  # if two may build at once, then both have set their seed
+        return build(spec)
+
+    monkeypatch.setattr(models, "build", meet_and_build)
+    threads = [threading.Thread(target=lambda seed=seed: found.update({seed: weights_of(seed)})) for seed in (3, 4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    monkeypatch.undo()
+    for seed, weights in found.items():
+        assert all(np.array_equal(a, b) for a, b in zip(weights, weights_of(seed), strict=True))
 
 
 def test_a_seed_means_dropout_too():
