@@ -225,6 +225,9 @@ class _Training:
         if step:
             self._set_state(arrays)
             self.description.setdefault("resumed", []).append({"epoch": epoch, **surroundings()})
+        else:  # nothing is left of what an earlier call did, so the run is this one's
+            self.description.pop("resumed", None)
+            self.description |= surroundings()
         lines = self.folder.rewind(epoch)
         self.folder.describe(self.description)
         return epoch, step, between_updates.StepLog(step, lines)

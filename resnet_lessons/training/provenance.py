@@ -14,7 +14,7 @@ OPTIONS = ("block", "shortcut", "style", "skip", "order")  # of the command, eac
 
 
 def describe(settings, dataset):
-    """Return the first contents of ``run.json``.
+    """Return what ``run.json`` says of a run from its beginning, but for its ``surroundings``.
 
     Args:
         settings: a ``Settings``.
@@ -31,7 +31,6 @@ def describe(settings, dataset):
             "validation_images": held_back,
         },
         "command": command(settings, dataset.name),
-        **surroundings(),
     }
 
 

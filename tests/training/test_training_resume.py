@@ -176,6 +176,22 @@ def test_a_callback_that_stops_with_the_last_update_changes_nothing(reference, t
     assert_same_end(reference, train(tmp_path, callbacks=[StopsAt("on_epoch_end", HELD_BACK.steps)]), tmp_path)
 
 
+def test_a_run_of_which_no_epoch_was_kept_is_that_of_the_call_that_makes_one(monkeypatch, tmp_path):
+    """A machine, a version or a commit whose every epoch was lost made no part of the run."""
+    told = []
+    for machine, look in (("A", 0), ("B", 5), ("C", 6), ("D", 1)):  # B ends in the first validation, C has an epoch
+        around = {"versions": {}, "hardware": {"processor": machine}, "git": {}, "began": machine}
+        monkeypatch.setattr(training.engine, "surroundings", lambda around=around: around)
+        train(tmp_path, stop=AtLook(look))
+        run = json.loads((tmp_path / "run.json").read_text())
+        told.append((run["began"], run["hardware"]["processor"], [part["began"] for part in run.get("resumed", [])]))
+    assert told == [("A", "A", []), ("B", "B", []), ("C", "C", []), ("C", "C", ["D"])]
+    (tmp_path / "checkpoint.npz").unlink()  # to start it over
+    train(tmp_path, stop=AtLook(0))
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["began"], "resumed" in run) == ("D", False)
+
+
 # What must be kept for that
 
 
