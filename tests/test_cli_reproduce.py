@@ -194,3 +194,5 @@ def test_what_was_around_each_part_is_compared(tmp_path):
     assert ("processor", "some processor, then another", "some processor") in found.around
     found = comparison.compare(made(tmp_path, "c"), made(tmp_path, "d", precision="mixed_bfloat16"))
     assert found.around == (("precision", "float32", "mixed_bfloat16"),)
+    found = comparison.compare(made(tmp_path, "e", git={"commit": None, "changed": None}), made(tmp_path, "f"))
+    assert found.around == (("commit", "unknown", "c0ffee"), ("uncommitted changes", "unknown", "False"))

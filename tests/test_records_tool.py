@@ -120,9 +120,11 @@ CHANGED = {"commit": "c0ffee", "changed": True}
     [
         {"git": CHANGED},
         {"git": {"release": "0.1.0"}},
+        {"git": {"commit": "c0ffee", "changed": None}},
+        {"git": {"commit": None, "changed": None}},
         {"resumed": [recorded_runs.SURROUNDINGS | {"epoch": 1, "git": CHANGED}]},
     ],
-    ids=["changed", "release", "changed when it was taken up again"],
+    ids=["changed", "release", "not told", "nothing told", "changed when it was taken up again"],
 )
 def test_code_that_no_commit_has_is_refused(tool, tmp_path, shipped, changes):
     refused(tool, finished(tmp_path / "run", **changes), shipped, "code that is not a commit's")

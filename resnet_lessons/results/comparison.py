@@ -46,7 +46,7 @@ def _around(record):
         named = dict(versions) | {key: hardware.get(key) for key in ("processor", "cores", "accelerators", "system")}
         named |= {"commit": git.get("commit") or git.get("release"), "uncommitted changes": git.get("changed", False)}
         for name, value in named.items():
-            text = ", ".join(value) or "none" if isinstance(value, list) else str(value)
+            text = ", ".join(value) or "none" if isinstance(value, list) else str("unknown" if value is None else value)
             if name not in told:
                 told[name] = text
             elif text not in told[name].split(", then "):

@@ -68,7 +68,7 @@ class Record:
             on ("training_images") and held back ("validation_images").
         versions: of Python and the packages that decide what comes out.
         hardware: what it ran on: "processor", "cores" and more.
-        git: "commit" of this package and whether files were "changed", or the "release".
+        git: "commit" of this package and whether files were "changed", each None if git did not tell, or the "release".
         command: that repeats it.
         result: "test_error", the part of the test images it got wrong, 0 to 1, and more.
         log: an ``Epoch`` for each epoch.

@@ -58,14 +58,16 @@ def hardware():
 
 
 def commit():
-    """Return the commit of the package's checkout and whether files differ from it, or the release without one."""
+    """Return the commit of the package's checkout and whether files differ from it, or the release without one.
+
+    What git does not tell is None: there may be no git, one that does not answer, or one that reads no other user's
+    checkout, as in a container.
+    """
     folder = Path(__file__).parents[2]
     if not (folder / ".git").exists():
         return {"release": __version__}
     head, changes = (_git(folder, *words) for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "-uno")))
-    if head is None:
-        return {"release": __version__}
-    return {"commit": head, "changed": bool(changes)}
+    return {"commit": head, "changed": None if changes is None else bool(changes)}
 
 
 def _git(folder, *words):

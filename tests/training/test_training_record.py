@@ -60,7 +60,8 @@ def test_it_says_with_what(described):
     assert hardware["processor"]
     assert hardware["cores"] == machine.usable_cores()
     assert hardware["memory_gb"] > 0.5
-    assert described["git"].get("release") == __version__ or re.fullmatch("[0-9a-f]{40}", described["git"]["commit"])
+    assert described["git"] == provenance.commit()
+    assert set(described["git"]) in ({"release"}, {"commit", "changed"})
     assert datetime.datetime.fromisoformat(described["began"]).tzinfo is not None
 
 
@@ -99,10 +100,19 @@ def test_no_place_on_this_machine_is_told(described):
 def test_a_release_without_git_says_which(monkeypatch, tmp_path):
     monkeypatch.setattr(provenance, "__file__", str(tmp_path / "resnet_lessons/training/provenance.py"))
     assert provenance.commit() == {"release": __version__}
-    (tmp_path / ".git").mkdir()  # not a repository
-    assert provenance.commit() == {"release": __version__}
+
+
+def test_what_git_does_not_tell_of_a_checkout_is_neither_clean_nor_a_release(monkeypatch, tmp_path):
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "resnet_lessons/training/provenance.py"))
+    (tmp_path / ".git").mkdir()  # one that git refuses to read, as it does another user's
+    assert provenance.commit() == {"commit": None, "changed": None}
     monkeypatch.setenv("PATH", str(tmp_path))  # no git
-    assert provenance.commit() == {"release": __version__}
+    assert provenance.commit() == {"commit": None, "changed": None}
+    told = {"rev-parse": "c0ffee", "status": None}  # it takes too long
+    monkeypatch.setattr(provenance, "_git", lambda _, word, *__: told[word])
+    assert provenance.commit() == {"commit": "c0ffee", "changed": None}
+    told["status"] = ""
+    assert provenance.commit() == {"commit": "c0ffee", "changed": False}
 
 
 # Records
