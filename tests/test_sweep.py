@@ -402,6 +402,17 @@ def test_a_dry_run_lists_the_runs_and_starts_nothing(begun, file, monkeypatch):
     assert sorted(begun.out.rglob("*")) == before
 
 
+def test_a_sweep_is_not_trained_on_what_stands_in_for_its_data(file, digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "load", lambda *_: dataclasses.replace(digits, name="shapes10"))
+    path = file(NETWORK)
+    for arguments in ((), ("--dry-run",)):
+        assert refused(run("sweep", path, "--out", tmp_path / "out", *arguments)) == (
+            "error: No cifar10 was found, and a sweep of it must not train on shapes10. To get it: resnet-lessons data "
+            f'fetch cifar10. To train on shapes10, write data = "shapes10" in {path}.\n'
+        )
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_sweep_of_which_a_run_fails_ends_with_a_list_and_exit_code_1(file, tmp_path, monkeypatch):
     outcomes = [spread.Outcome("a", "failed", reason="x"), spread.Outcome("b", "finished", 0.5, 1.0)]
     monkeypatch.setattr(sweep, "run", lambda *_, **__: outcomes)

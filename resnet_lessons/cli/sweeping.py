@@ -69,7 +69,8 @@ def sweep(ctx, file, out, address, parallel, dry_run):
     if dataset.name != plan.data:
         raise click.ClickException(
             f"No {plan.data} was found, and a sweep of it must not train on {dataset.name}. "
-            f'fetch {plan.data}. To train on {dataset.name}, write data = "{dataset.name}" in {file}.'
+            f"To get it: resnet-lessons data fetch {plan.data}. "
+            f'To train on {dataset.name}, write data = "{dataset.name}" in {file}.'
         )
     click.echo(_announcement(plan, dataset, sweeps.standing(plan, dataset)))
     if dry_run:
