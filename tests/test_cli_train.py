@@ -105,8 +105,19 @@ def test_resume_refuses_other_data(smoke, monkeypatch):
     other = dataclasses.replace(digits, digest="0" * 64, source="other digits: made up")
     monkeypatch.setattr(data, "load", lambda *_: other)
     said = refused(run("resume", folder))
-    assert "holds another run: data is MNIST, 5,000 digits" in said
-    assert "asked for is other digits" in said
+    assert f"{folder} is a run on other data: it began on MNIST, 5,000 digits" in said
+    assert "given is other digits: made up (000000000000). Give it those that it began on" in said
+    assert "resnet-lessons resume" not in said  # which is what was called
+
+
+def test_resume_refuses_what_stands_in_for_its_data(smoke, monkeypatch):
+    _, folder = smoke
+    shapes = dataclasses.replace(data.load("mnist"), name="shapes10", digest="0" * 64)
+    monkeypatch.setattr(data, "load", lambda *_: shapes)
+    shown = run("resume", folder)
+    wanted = f"{folder} was trained on mnist, and none was found. To get it: resnet-lessons data fetch mnist; or name"
+    assert wanted in refused(shown)
+    assert shown.stdout == ""
 
 
 def test_without_out_the_folder_is_named_after_network_recipe_seed_and_data(tmp_path, monkeypatch):

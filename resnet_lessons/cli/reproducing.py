@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from resnet_lessons import data, results
+from resnet_lessons import results
 from resnet_lessons.results import comparison, records
 
 import click
 
 from . import tables
 from .program import Command, examples
-from .training import DEVICES, RUNS, SOURCE, announce, carry_out, engine, progress
+from .training import DEVICES, RUNS, SOURCE, announce, carry_out, engine, named_data, progress
 
 
 @click.command(
@@ -44,12 +44,7 @@ def reproduce(ctx, name, listing, source, devices, out):
         click.echo(tables.records_table(shipped) if shipped else "No runs are recorded.")
         return
     recorded = _find(name)
-    dataset = data.load(recorded.data["name"], source)
-    if dataset.name != recorded.data["name"]:
-        raise click.ClickException(
-            f"{recorded.name} was trained on {recorded.data['name']}, and none was found. To get it: resnet-lessons "
-            f"data fetch {recorded.data['name']}; or name what you have by --source."
-        )
+    dataset = named_data(recorded.name, recorded.data["name"], source)
     out = out or RUNS / f"{recorded.name}-again"
     training = engine(devices)
     folder = training.RunFolder(out)

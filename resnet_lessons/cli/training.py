@@ -158,9 +158,20 @@ def resume(ctx, folder, source, devices):
     training = engine(devices)
     run_folder = training.RunFolder(folder)
     settings, data_name = training.run_in(run_folder)
-    dataset = data.load(data_name, source)
+    dataset = named_data(folder, data_name, source)
     announce(settings.spec, settings.recipe, settings.seed, dataset, settings.precision, run_folder)
     carry_out(ctx, run_folder, source, devices, lambda: training.resume(folder, dataset, progress=progress()))
+
+
+def named_data(run, name, source):
+    """Return the data set that a run names, and refuse to take for it what would stand in."""
+    dataset = data.load(name, source)
+    if dataset.name != name:
+        raise click.ClickException(
+            f"{run} was trained on {name}, and none was found. To get it: resnet-lessons data fetch {name}; or name "
+            "what you have by --source."
+        )
+    return dataset
 
 
 def engine(devices):

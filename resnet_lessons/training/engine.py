@@ -15,7 +15,7 @@ from .compiled import choose_precision, compile_model, refuse_uneven
 from .folder import FolderError, RunFolder
 from .progress import progress as progress_callbacks
 from .provenance import describe, surroundings
-from .refusals import refuse_misfit, refuse_other_run, run_in, stored_settings, understanding
+from .refusals import refuse_misfit, refuse_other_data, refuse_other_run, run_in, stored_settings, understanding
 from .run import Run, Settings
 
 TEST_BATCH = 500  # images; more need more memory and are no faster
@@ -176,7 +176,9 @@ def resume(out, dataset, **watch):
     Raises:
         FolderError: if the folder holds no run, and as for ``train``.
     """
-    settings, _ = run_in(RunFolder(out))
+    folder = RunFolder(out)
+    settings, _ = run_in(folder)
+    refuse_other_data(folder, folder.description(), dataset)
     return train(settings.spec, settings.recipe, dataset, out, settings.seed, strategy=settings.strategy, **watch)
 
 

@@ -63,16 +63,34 @@ def refuse_other_run(folder, description, wanted, dataset):
     differing = {key: (getattr(stored, key), value) for key, value in wanted.items() if getattr(stored, key) != value}
     if wanted["precision"] == "auto":
         differing.pop("precision", None)  # the run's own is kept, also on another machine
-    with understanding(folder):
-        digest, source = description["data"]["sha256"], description["data"]["source"]
-    if digest != dataset.digest:
-        differing["data"] = (f"{source} ({digest[:12]})", f"{dataset.source} ({dataset.digest[:12]})")
+    data = _other_data(folder, description, dataset)
+    if data:
+        differing["data"] = data
     if differing:
         found = "; ".join(_in_words(key, was, now) for key, (was, now) in differing.items())
         raise FolderError(
             f"{folder.path} holds another run: {found}. Choose another folder, or go on with that run: "
             f"resnet-lessons resume {folder.path}"
         )
+
+
+def refuse_other_data(folder, description, dataset):
+    """Raise FolderError unless ``dataset`` is what the folder's run began on, where all else is the run's own."""
+    data = _other_data(folder, description, dataset)
+    if data:
+        raise FolderError(
+            f"{folder.path} is a run on other data: it began on {data[0]}, given is {data[1]}. Give it those that it "
+            "began on; on the command line, --source names where they lie."
+        )
+
+
+def _other_data(folder, description, dataset):
+    """Return in words what the run began on and what it is given, or None if they are the same arrays."""
+    with understanding(folder):
+        digest, source = description["data"]["sha256"], description["data"]["source"]
+    if digest == dataset.digest:
+        return None
+    return f"{source} ({digest[:12]})", f"{dataset.source} ({dataset.digest[:12]})"
 
 
 def _in_words(key, was, now):
