@@ -137,11 +137,12 @@ def error(logs, prefix=""):
     return (images - round(logs[f"{prefix}accuracy"] * images)) / images
 
 
-def diverged(model, step, what, advice=""):
-    """Return the ``Diverged`` for something that is no number after ``step`` updates."""
+def diverged(model, what, advice=""):
+    """Return the ``Diverged`` for something that is no number: ``what`` says since when."""
+    precision = "" if model.dtype_policy.name == "float32" else "precision float32, or "
     return Diverged(
-        f"Training diverged: {what} after update {step}, at the learning rate {learning_rate(model):g}. "
-        f"Try precision float32, or a recipe with a lower rate or a warm-up.{advice}"
+        f"Training diverged: {what}, at the learning rate {learning_rate(model):g}. "
+        f"Try {precision}a recipe with a lower rate or a warm-up.{advice}"
     )
 
 
@@ -160,18 +161,18 @@ class Guard(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs):  # noqa: ARG002
         """Look at the mean loss so far, which no later batch can mend."""
         if not math.isfinite(logs["loss"]):
-            self._stop(f"the loss is {logs['loss']}")
+            self._stop(f"the loss is {logs['loss']} at update {self.log.step}")
 
     def on_epoch_end(self, epoch, logs):  # noqa: ARG002
         """Look at the validation loss and at every weight, for the last update may have ruined them."""
         if not math.isfinite(logs.get("val_loss", 0.0)):
-            self._stop(f"the validation loss is {logs['val_loss']}")
+            self._stop(f"the validation loss is {logs['val_loss']} after update {self.log.step}")
         for variable in self.model.weights:
             if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
-                self._stop(f"{variable.path} holds values that are not finite")
+                self._stop(f"{variable.path} holds values that are not finite after update {self.log.step}")
 
     def _stop(self, what):
-        raise diverged(self.model, self.log.step, what, self.advice)
+        raise diverged(self.model, what, self.advice)
 
 
 class StopAsked(keras.callbacks.Callback):

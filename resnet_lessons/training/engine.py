@@ -280,8 +280,8 @@ class _Training:
         with _memory_freed(model):
             found = model.evaluate(images, verbose=0, return_dict=True, callbacks=asked)
         if not math.isfinite(found["loss"]):
-            step, what = self.settings.recipe.steps, f"the test loss is {found['loss']}"
-            raise between_updates.diverged(self.model, step, what, self._advice())
+            what = f"the test loss is {found['loss']} after update {self.settings.recipe.steps}"
+            raise between_updates.diverged(self.model, what, self._advice())
         return found["loss"], between_updates.error(found), len(images.y)
 
     def _on_one_device(self):

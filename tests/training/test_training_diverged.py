@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 from at_epoch import AtEpoch
-from small_runs import HELD_BACK, files, same_weights, train
+from small_runs import HELD_BACK, RECIPE, SPEC, files, same_weights, train
 
-ADVICE = re.escape("Try precision float32, or a recipe with a lower rate or a warm-up.")
+ADVICE = re.escape("Try a recipe with a lower rate or a warm-up.")
 
 
 def ruin(model):
@@ -37,13 +37,13 @@ class OnceAt(keras.callbacks.Callback):
             ruin(self.model)
 
 
-def test_an_absurd_rate_stops_the_run_at_the_update_that_ruined_it(tmp_path):
+def test_an_absurd_rate_stops_the_run_at_the_first_loss_that_is_no_number(tmp_path):
     recipe = dataclasses.replace(HELD_BACK, learning_rate=1e30)
     losses = training.StepLog()
     with pytest.raises(training.Diverged, match=f"at the learning rate 1e\\+30. {ADVICE}") as error:
         train(tmp_path, recipe=recipe, callbacks=[losses])
-    step = int(re.search(r"the loss is (?:nan|inf) after update (\d+),", str(error.value))[1])
-    assert step == len(losses.loss) + 1 == 2  # the first loss is that of the initial weights
+    step = int(re.search(r"the loss is (?:nan|inf) at update (\d+),", str(error.value))[1])
+    assert step == len(losses.loss) + 1 == 2  # whose loss is that of the weights that update 1 has ruined
     assert np.isfinite(losses.loss).all()
     assert set(files(tmp_path)) == {"run.json"}
 
@@ -55,9 +55,7 @@ def test_what_was_kept_before_stays_byte_for_byte_and_goes_on(reference, tmp_pat
         kept.update(files(tmp_path))
         ruin(model)
 
-    with pytest.raises(
-        training.Diverged, match=f"the loss is nan after update 9, .*{ADVICE} Begin in another folder; "
-    ):
+    with pytest.raises(training.Diverged, match=f"the loss is nan at update 9, .*{ADVICE} Begin in another folder; "):
         train(tmp_path, callbacks=[AtEpoch(3, note_and_ruin)])
     assert files(tmp_path) == kept
     assert set(kept) == {"run.json", "log.jsonl", "checkpoint.npz"}
@@ -96,6 +94,14 @@ def test_in_memory_the_message_names_no_folder():
     with pytest.raises(training.Diverged) as error:
         train(recipe=dataclasses.replace(HELD_BACK, learning_rate=1e30))
     assert str(error.value).endswith("a lower rate or a warm-up.")
+
+
+@pytest.mark.parametrize(("precision", "advised"), [("float32", False), ("mixed_bfloat16", True)])
+def test_float32_is_advised_where_it_is_not_what_was_tried(precision, advised):
+    model = training.compile_model(SPEC, RECIPE, 0, precision)
+    said = str(training.callbacks.diverged(model, "the loss is nan at update 2"))
+    wanted = ", at the learning rate 0.01. Try precision float32, or a recipe with a lower rate or a warm-up."
+    assert said.endswith(wanted if advised else wanted.replace("precision float32, or ", ""))
 
 
 def test_a_run_that_stays_finite_is_let_alone():
