@@ -279,12 +279,6 @@ def test_bad_settings_are_refused(wrong):
         bench.Settings(**wrong)
 
 
-def test_the_precisions_are_those_of_training():
-    from resnet_lessons import training
-
-    assert training.PRECISIONS == contenders.PRECISIONS
-
-
 def test_settings_reach_a_worker_as_they_are():
     assert bench.Settings.from_json(SMALL.to_json()) == SMALL
     assert json.loads(SMALL.to_json())["depth"] == 8

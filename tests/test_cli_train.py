@@ -180,12 +180,8 @@ def test_the_command_that_a_record_holds_parses_and_asks_for_the_same_run(monkey
 
 def test_the_choices_are_those_of_the_engine():
     """They stand in modules that load without Keras."""
-    assert plan.PRECISIONS == training.PRECISIONS
     assert (None, *commands.STRATEGIES) == backend.STRATEGIES
     assert plan.CHOICES == provenance.OPTIONS
-    training.Settings(plan.network("v1", n=1), recipes.get("short"), plan.HIGHEST_SEED, "float32", None, True)
-    with pytest.raises(ValueError, match="seed"):
-        training.Settings(plan.network("v1", n=1), recipes.get("short"), plan.HIGHEST_SEED + 1, "float32", None, True)
 
 
 @pytest.mark.parametrize(("terminal", "kind"), [(True, "bar"), (False, "lines")])

@@ -9,9 +9,10 @@ import importlib.util
 import json
 import time
 
+from resnet_lessons.recipes import PRECISIONS
+
 import numpy as np
 
-PRECISIONS = ("auto", "float32", "mixed_bfloat16")  # those of training, which loads Keras
 _KERAS, _TORCH = "resnet_lessons.bench.keras_nets", "resnet_lessons.bench.torch_net"
 SCIPY = "SciPy, which Keras's image generator needs, is not installed. To get it: python -m pip install scipy"
 TORCH = "PyTorch is not installed. To get it: python -m pip install torch"

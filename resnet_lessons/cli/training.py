@@ -82,7 +82,7 @@ _FIELD_HELP = {
 @click.option("--smoke", is_flag=True, help="20 updates, to see that everything runs.")
 @click.option(
     "--seed",
-    type=click.IntRange(0, plan.HIGHEST_SEED),
+    type=click.IntRange(0, recipes.HIGHEST_SEED),
     metavar="SEED",
     default=0,
     show_default=True,
@@ -94,7 +94,7 @@ _FIELD_HELP = {
 @SOURCE
 @click.option(
     "--precision",
-    type=click.Choice(plan.PRECISIONS),
+    type=click.Choice(recipes.PRECISIONS),
     default="auto",
     show_default=True,
     help="auto: the faster on this machine.",

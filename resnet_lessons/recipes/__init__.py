@@ -14,10 +14,12 @@ from .recipe import AUGMENTATIONS, DECAYED, OPTIMIZERS, SCHEDULES, Recipe, deep_
 __all__ = [
     "AUGMENTATIONS",
     "DECAYED",
+    "HIGHEST_SEED",
     "KERAS_EXAMPLE_MENDED",
     "MODES",
     "NAMES",
     "OPTIMIZERS",
+    "PRECISIONS",
     "SCHEDULES",
     "WARMUP_DEPTH",
     "Mended",
@@ -28,6 +30,8 @@ __all__ = [
 ]
 
 MODES = ("fast", "full")
+PRECISIONS = ("auto", "float32", "mixed_bfloat16")  # Keras's dtype policies; auto: the faster of the two on a machine
+HIGHEST_SEED = 2**32 - 1  # what NumPy's and Keras's seeds admit
 
 _RECIPES = {
     # 64k iterations, the rate divided by 10 at 32k and 48k, 45k images to train on and 5k to validate.

@@ -13,7 +13,6 @@ from resnet_lessons.data.formats import LAYOUTS
 from resnet_lessons.specs import Spec
 
 CIFAR_SHAPE = (32, 32, 3)  # shapes10's too
-HIGHEST_SEED = 2**32 - 1  # what NumPy's and Keras's seeds admit
 
 
 class SweepError(ValueError):
@@ -121,7 +120,7 @@ def _sizes(value):
 
 def _seeds(value):
     whole = isinstance(value, list) and value != [] and all(type(seed) is int for seed in value)
-    return whole and len(set(value)) == len(value) and 0 <= min(value) <= max(value) <= HIGHEST_SEED
+    return whole and len(set(value)) == len(value) and 0 <= min(value) <= max(value) <= recipes.HIGHEST_SEED
 
 
 def _one_of(*values):
@@ -133,13 +132,12 @@ def _choice(values):
 
 
 _SIZES = "a whole number of at least 1, or a list of different ones"
-PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 _HOW = {  # key: (whether a value is allowed, what is allowed)
     "recipe": _choice(recipes.NAMES),
     "steps": (_whole(1), "a whole number of at least 1"),
     "smoke": (_one_of(True, False), "true or false"),
-    "seeds": (_seeds, f"a list of different whole numbers from 0 to {HIGHEST_SEED}, such as [0, 1, 2]"),
-    "precision": _choice(PRECISIONS),
+    "seeds": (_seeds, f"a list of different whole numbers from 0 to {recipes.HIGHEST_SEED}, such as [0, 1, 2]"),
+    "precision": _choice(recipes.PRECISIONS),
 }
 _TOP = _HOW | {
     "out": (_text, "the name of a folder"),

@@ -5,9 +5,11 @@ each epoch, reads the test set once at the end, and can keep the run in a folder
 and the command line. ``Background`` does so in a thread, to be watched: lesson 10. He et al. 2015, Sec. 4.2.
 """
 
+from resnet_lessons.recipes import PRECISIONS
+
 from .background import Background, Progress
 from .callbacks import Diverged, Guard, Schedule, StepLog
-from .compiled import PRECISIONS, Images, choose_precision, compile_model, time_updates
+from .compiled import Images, choose_precision, compile_model, time_updates
 from .engine import fit, resume, train
 from .folder import FolderError, RunFolder
 from .optimizers import SGD, Adam

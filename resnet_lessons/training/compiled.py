@@ -8,14 +8,13 @@ import threading
 import time
 
 from resnet_lessons import backend, models
-from resnet_lessons.recipes import Recipe
+from resnet_lessons.recipes import PRECISIONS, Recipe
 
 import keras
 import numpy as np
 
 from .optimizers import optimizer_for
 
-PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 _BUILDING = threading.Lock()  # the generators that a seed sets are the process's, and a build draws from them
 
 

@@ -4,13 +4,11 @@ import dataclasses
 import numbers
 
 from resnet_lessons import backend
-from resnet_lessons.recipes import Recipe
+from resnet_lessons.recipes import HIGHEST_SEED, PRECISIONS, Recipe
 from resnet_lessons.specs import Spec
 
 import keras
 import numpy as np
-
-MAX_SEED = 2**32  # NumPy's generator takes no larger one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Settings:
         deterministic: whether operations were asked to repeat bit for bit.
 
     Raises:
-        ValueError: for a seed or a strategy that is none.
+        ValueError: for a value that is not so.
     """
 
     spec: Spec
@@ -38,9 +36,13 @@ class Settings:
 
     def __post_init__(self):
         whole = isinstance(self.seed, numbers.Integral) and not isinstance(self.seed, bool)
-        if not whole or not 0 <= self.seed < MAX_SEED:
-            raise ValueError(f"seed must be a whole number from 0 to {MAX_SEED - 1}. Received: {self.seed!r}.")
+        if not whole or not 0 <= self.seed <= HIGHEST_SEED:
+            raise ValueError(f"seed must be a whole number from 0 to {HIGHEST_SEED}. Received: {self.seed!r}.")
         object.__setattr__(self, "seed", int(self.seed))  # the dataclass is frozen; NumPy's numbers are not JSON
+        if self.precision not in PRECISIONS[1:]:
+            raise ValueError(f"precision must be one of {PRECISIONS[1:]}. Received: {self.precision!r}.")
+        if not isinstance(self.deterministic, bool):
+            raise ValueError(f"deterministic must be true or false. Received: {self.deterministic!r}.")
         backend.check_strategy(self.strategy)
 
     def to_json(self):

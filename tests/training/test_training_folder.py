@@ -348,6 +348,26 @@ def test_a_description_that_lacks_something_is_refused(finished, key):
         train(finished)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("precision", "float16"),  # a policy of Keras's, and none of these runs'
+        ("precision", "auto"),
+        ("precision", None),
+        ("deterministic", "no"),
+        ("deterministic", 1),
+        ("seed", -1),
+        ("strategy", "horovod"),
+    ],
+)
+@pytest.mark.usefixtures("nothing_is_built")
+def test_a_description_of_a_setting_that_there_is_not_is_refused(finished, key, value):
+    path = finished / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(training.FolderError, match=rf"run.json does not describe a run \(.*{key} must be .*Restore it"):
+        training.resume(finished, dataset())
+
+
 @pytest.mark.parametrize("result", [{}, None, [], {"test_error": "small"}, {"test_error": 0.1}])
 def test_a_result_that_is_none_is_refused(finished, result):
     path = finished / "run.json"
