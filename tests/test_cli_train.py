@@ -317,6 +317,21 @@ def test_the_processor_is_divided_before_a_mirrored_training(monkeypatch, tmp_pa
     assert (parts, named["strategy"]) == (2, "mirrored")
 
 
+@pytest.mark.parametrize(
+    ("asked", "finished", "parts"), [((), False, [4]), ((), True, []), (("--devices", 2), False, [2])]
+)
+def test_resume_divides_the_processor_as_it_was(smoke, monkeypatch, asked, finished, parts, tmp_path):
+    record = json.loads((smoke[1] / "run.json").read_text()) | {"strategy": "mirrored", "devices": 4}
+    if not finished:
+        del record["result"]
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    calls = []
+    monkeypatch.setattr(backend, "divide_processor", lambda parts: calls.append(parts))
+    monkeypatch.setattr(training, "resume", lambda *given, **_: Stub(given[0]))
+    assert run("resume", tmp_path, *asked).exit_code == 0
+    assert calls == parts
+
+
 # Words
 
 

@@ -9,7 +9,7 @@ from .batch_norm import BatchNormalization
 from .functions import compiled, gradients, pull_back
 from .hardware import accelerators_have_bfloat16, devices, processor_flags, versions
 from .loading import BACKEND, make_deterministic
-from .strategies import STRATEGIES, check_strategy, divide_processor, scope, shares
+from .strategies import STRATEGIES, check_strategy, divide_processor, processor_parts, scope, shares
 
 __all__ = [
     "BACKEND",
@@ -23,6 +23,7 @@ __all__ = [
     "gradients",
     "make_deterministic",
     "processor_flags",
+    "processor_parts",
     "pull_back",
     "scope",
     "shares",

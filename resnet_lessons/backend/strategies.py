@@ -36,6 +36,13 @@ def shares(strategy):
     return 1 if strategy is None else len(_mirrored())
 
 
+def processor_parts():
+    """Return in how many parts the processor is divided, 1 if it is whole; None on JAX, and where there is a GPU."""
+    if BACKEND != "tensorflow" or tf.config.list_logical_devices("GPU"):
+        return None
+    return len(tf.config.list_logical_devices("CPU"))
+
+
 def _mirrored():
     """Return the names of the devices that "mirrored" is over."""
     if BACKEND != "tensorflow":

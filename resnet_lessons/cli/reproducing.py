@@ -46,10 +46,10 @@ def reproduce(ctx, name, listing, source, devices, out):
     recorded = _find(name)
     dataset = named_data(recorded.name, recorded.data["name"], source)
     out = out or RUNS / f"{recorded.name}-again"
-    training = engine(devices)
+    training = engine(devices or recorded.devices)
     folder = training.RunFolder(out)
     settings = training.Settings.from_json(
-        {key: getattr(recorded, key) for key in ("recipe", "seed", "precision", "strategy", "deterministic")}
+        {key: getattr(recorded, key) for key in ("recipe", "seed", "precision", "strategy", "deterministic", "devices")}
         | {"spec": recorded.spec.to_json()}
     )
     is_same = dataset.digest == recorded.data["sha256"]

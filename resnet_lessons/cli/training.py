@@ -158,6 +158,8 @@ def resume(ctx, folder, source, devices):
     training = engine(devices)
     run_folder = training.RunFolder(folder)
     settings, data_name = training.run_in(run_folder)
+    if settings.devices and not devices and "result" not in run_folder.description():
+        engine(settings.devices)  # as it was when the run began
     dataset = named_data(folder, data_name, source)
     announce(settings.spec, settings.recipe, settings.seed, dataset, settings.precision, run_folder)
     carry_out(ctx, run_folder, source, devices, lambda: training.resume(folder, dataset, progress=progress()))

@@ -39,7 +39,7 @@ def compare(recorded, now):
 
 def _around(record):
     """Return all that may change what comes out but the data: a dict of texts."""
-    told = {"precision": record.precision, "strategy": str(record.strategy)}
+    told = {"precision": record.precision, "strategy": str(record.strategy), "devices": str(record.devices)}
     told |= {"repeats bit for bit": "yes" if record.deterministic else "no"}
     parts = [(record.versions, record.hardware, record.git), *_resumed(record)]
     for versions, hardware, git in parts:

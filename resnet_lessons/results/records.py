@@ -73,6 +73,7 @@ class Record:
         result: "test_error", the part of the test images it got wrong, 0 to 1, and more.
         log: an ``Epoch`` for each epoch.
         strategy: None, or "mirrored".
+        devices: the parts of a divided processor that "mirrored" was over; None on GPUs, and in older records.
         resumed: for each time it was taken up again the "epoch" done by then, "versions", "hardware" and "git".
     """
 
@@ -90,6 +91,7 @@ class Record:
     result: Mapping
     log: tuple[Epoch, ...]
     strategy: str | None = None
+    devices: int | None = None
     resumed: tuple[Mapping, ...] = ()
 
     @property
@@ -177,6 +179,7 @@ def _provenance(run, path):
     return {key: run[key] for key in _NEEDED} | {
         "spec": spec,
         "strategy": run.get("strategy"),
+        "devices": run.get("devices"),
         "resumed": tuple(resumed),
     }
 

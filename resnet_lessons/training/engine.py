@@ -15,7 +15,15 @@ from .compiled import choose_precision, compile_model, refuse_uneven
 from .folder import FolderError, RunFolder
 from .progress import progress as progress_callbacks
 from .provenance import describe, surroundings
-from .refusals import refuse_misfit, refuse_other_data, refuse_other_run, run_in, stored_settings, understanding
+from .refusals import (
+    refuse_misfit,
+    refuse_other_data,
+    refuse_other_devices,
+    refuse_other_run,
+    run_in,
+    stored_settings,
+    understanding,
+)
 from .run import Run, Settings
 
 TEST_BATCH = 500  # images; more need more memory and are no faster
@@ -149,16 +157,18 @@ def train(
     wanted |= {} if deterministic is None else {"deterministic": deterministic}
     watch = {"progress": progress, "stop": stop, "callbacks": callbacks}
     if out is None:
-        settings = Settings(**wanted | _decided(precision, deterministic))
+        settings = Settings(**wanted | _decided(precision, deterministic, strategy))
         return _Training(settings, dataset, None, None).run(**watch)
     with RunFolder(out).locked() as folder:
         description = folder.description()
         if description is None:
-            settings = Settings(**wanted | _decided(precision, deterministic))
+            settings = Settings(**wanted | _decided(precision, deterministic, strategy))
             description = describe(settings, dataset)
         else:
             refuse_other_run(folder, description, wanted, dataset)
             settings = stored_settings(folder, description)
+            if "result" not in description:  # any machine can read a finished run
+                refuse_other_devices(folder, settings)
         return _Training(settings, dataset, folder, description).run(**watch)
 
 
@@ -182,10 +192,16 @@ def resume(out, dataset, **watch):
     return train(settings.spec, settings.recipe, dataset, out, settings.seed, strategy=settings.strategy, **watch)
 
 
-def _decided(precision, deterministic):
+def _decided(precision, deterministic, strategy):
+    """Return the settings that a new run takes from this machine."""
+    backend.shares(strategy)  # refuses one that this machine cannot follow
     if deterministic is None:
         deterministic = all(kind == "CPU" for kind, _ in backend.devices())
-    return {"precision": choose_precision(precision), "deterministic": bool(deterministic)}
+    return {
+        "precision": choose_precision(precision),
+        "deterministic": bool(deterministic),
+        "devices": backend.processor_parts() if strategy else None,
+    }
 
 
 class _Training:

@@ -84,8 +84,9 @@ def command(settings, data):
     named = _named(recipe, spec.depth)
     options = _options(spec)
     if named is None or options is None:
+        divide = f"backend.divide_processor({settings.devices}); " if settings.devices else ""
         return (
-            f"training.train({spec!r}, {recipe!r}, data.load({data!r}), seed={settings.seed}, "
+            f"{divide}training.train({spec!r}, {recipe!r}, data.load({data!r}), seed={settings.seed}, "
             f"precision={settings.precision!r}, strategy={settings.strategy!r}, "
             f"deterministic={settings.deterministic!r})"
         )
@@ -93,6 +94,7 @@ def command(settings, data):
     words += [word for field, value in options.items() for word in (f"--{field}", value)]
     words += [*named, "--seed", settings.seed, "--data", data, "--precision", settings.precision]
     words += ["--strategy", settings.strategy] if settings.strategy else []
+    words += ["--devices", settings.devices] if settings.devices else []
     words += ["--deterministic" if settings.deterministic else "--no-deterministic"]
     return shlex.join(map(str, words))
 

@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 
+from resnet_lessons import backend
+
 from .folder import FolderError
 from .run import Settings
 
@@ -81,6 +83,17 @@ def refuse_other_data(folder, description, dataset):
         raise FolderError(
             f"{folder.path} is a run on other data: it began on {data[0]}, given is {data[1]}. Give it those that it "
             "began on; on the command line, --source names where they lie."
+        )
+
+
+def refuse_other_devices(folder, settings):
+    """Raise FolderError if the folder's run was begun on a processor that was divided otherwise than it is now."""
+    now = settings.devices and backend.processor_parts()
+    if now != settings.devices:
+        raise FolderError(
+            f"{folder.path} was begun on a processor divided in {settings.devices}, and its parts decide the last "
+            f"digits of what comes out. Received: devices={now}. To go on with it: resnet-lessons resume {folder.path} "
+            f"--devices {settings.devices}, or in Python backend.divide_processor({settings.devices}) before all else."
         )
 
 

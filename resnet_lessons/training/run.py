@@ -22,6 +22,7 @@ class Settings:
         precision: "float32" or "mixed_bfloat16".
         strategy: None, or "mirrored".
         deterministic: whether operations were asked to repeat bit for bit.
+        devices: the parts of a divided processor that "mirrored" was over; None on GPUs, and in an old ``run.json``.
 
     Raises:
         ValueError: for a value that is not so.
@@ -33,6 +34,7 @@ class Settings:
     precision: str
     strategy: str | None
     deterministic: bool
+    devices: int | None = None
 
     def __post_init__(self):
         whole = isinstance(self.seed, numbers.Integral) and not isinstance(self.seed, bool)
@@ -44,6 +46,8 @@ class Settings:
         if not isinstance(self.deterministic, bool):
             raise ValueError(f"deterministic must be true or false. Received: {self.deterministic!r}.")
         backend.check_strategy(self.strategy)
+        if self.devices is not None and (type(self.devices) is not int or self.devices < 2 or self.strategy is None):
+            raise ValueError(f"devices must be two or more, and with a strategy alone. Received: {self.devices!r}.")
 
     def to_json(self):
         """Return a dict of plain values that ``from_json`` turns back into these settings."""
@@ -54,13 +58,14 @@ class Settings:
             "precision": self.precision,
             "strategy": self.strategy,
             "deterministic": self.deterministic,
+            "devices": self.devices,
         }
 
     @classmethod
     def from_json(cls, values):
         """Return the settings that a ``run.json`` holds."""
         plain = {key: values[key] for key in ("seed", "precision", "strategy", "deterministic")}
-        return cls(Spec(**values["spec"]), Recipe(**values["recipe"]), **plain)
+        return cls(Spec(**values["spec"]), Recipe(**values["recipe"]), **plain, devices=values.get("devices"))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -7,14 +7,14 @@ import re
 import zipfile
 
 from resnet_lessons import backend, training
-from resnet_lessons.recipes import Recipe
-from resnet_lessons.specs import Spec
 from resnet_lessons.training import engine
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from resnet_lessons.recipes import Recipe
+from resnet_lessons.specs import Spec
 from small_runs import DROPPING, HELD_BACK, dataset, files, same_weights, train
 
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example writes the file anew
@@ -149,6 +149,24 @@ def test_precision_left_open_is_the_runs_own(stopped, monkeypatch, reach):
     with pytest.raises(Reached):
         train(stopped, precision="auto")
     assert reach == [DROPPING, HELD_BACK, 0, "float32", None]
+
+
+@pytest.mark.skipif(len(backend.devices()) > 1, reason="has several devices")
+@pytest.mark.usefixtures("nothing_is_built")
+def test_a_run_that_was_begun_on_another_number_of_devices_is_refused(unfinished):
+    path = unfinished / "run.json"
+    run = json.loads(path.read_text()) | {"strategy": "mirrored", "devices": 4}
+    path.write_text(json.dumps(run))
+    before = files(unfinished)
+    words = f"begun on a processor divided in 4, .* Received: .*resume {re.escape(str(unfinished))} --devices 4"
+    for call in (lambda: train(unfinished, strategy="mirrored"), lambda: training.resume(unfinished, dataset())):
+        with pytest.raises(training.FolderError, match=words):
+            call()
+    assert files(unfinished) == before
+    del run["devices"]
+    path.write_text(json.dumps(run))
+    settings, _ = training.run_in(training.RunFolder(unfinished))  # an older one does not say, and is taken as it is
+    assert settings.devices is None
 
 
 def test_resume_needs_a_run(tmp_path):
@@ -358,6 +376,7 @@ def test_a_description_that_lacks_something_is_refused(finished, key):
         ("deterministic", 1),
         ("seed", -1),
         ("strategy", "horovod"),
+        ("devices", 2),  # and no strategy
     ],
 )
 @pytest.mark.usefixtures("nothing_is_built")

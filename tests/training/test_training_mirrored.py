@@ -114,7 +114,8 @@ def test_it_goes_on_and_is_read(compared):
     assert found["finished"] == [False, True]
     assert found["read"]
     described = json.loads((folder / "run" / "run.json").read_text())
-    assert described["strategy"] == "mirrored"
+    assert (described["strategy"], described["devices"]) == ("mirrored", 2)
+    assert described["command"].startswith("backend.divide_processor(2); training.train(")
     assert len(described["resumed"]) == 1
 
 

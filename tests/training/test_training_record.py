@@ -9,7 +9,7 @@ import re
 import shlex
 from types import SimpleNamespace
 
-from resnet_lessons import __version__, cli, data, machine, recipes, results, training
+from resnet_lessons import __version__, backend, cli, data, machine, recipes, results, training
 from resnet_lessons.accounting import count
 from resnet_lessons.recipes import Recipe
 from resnet_lessons.specs import Spec
@@ -147,11 +147,11 @@ def test_without_validation_it_is_a_record_too(tmp_path):
 @pytest.fixture
 def called(monkeypatch, tmp_path):
     """Carry out commands up to the call of ``training.train``, and return what it is called with."""
-    calls = []
+    calls, divided = [], []
 
     def call(spec, recipe, images, out=None, seed=0, precision="auto", strategy=None, **options):  # noqa: ARG001
         kept = options.get("deterministic")
-        calls.append(training.Settings(spec, recipe, seed, precision, strategy, kept))
+        calls.append(training.Settings(spec, recipe, seed, precision, strategy, kept, *divided))
         calls.append(images)
         return SimpleNamespace(test_error=0.5, seconds=1)
 
@@ -161,16 +161,18 @@ def called(monkeypatch, tmp_path):
     )
     names = {}
     monkeypatch.setattr(training, "train", call)
+    monkeypatch.setattr(backend, "divide_processor", divided.append)
     monkeypatch.setattr(data, "load", lambda name, source=None: names.setdefault(name, copy_named(known, name)))  # noqa: ARG005
     monkeypatch.chdir(tmp_path)
 
     def carry_out(command):
         calls.clear()
+        divided.clear()
         if command.startswith("resnet-lessons "):
             done = CliRunner().invoke(cli.main, shlex.split(command)[1:], catch_exceptions=False)
             assert done.exit_code == 0, done.output
         else:
-            eval(command, {"training": training, "data": data, "Spec": Spec, "Recipe": Recipe})
+            exec(command, {"backend": backend, "training": training, "data": data, "Spec": Spec, "Recipe": Recipe})
         return calls[0], calls[1].name
 
     return carry_out
@@ -193,8 +195,9 @@ def named_recipes(draw, depth):
 def runs(draw, specs):
     spec = draw(specs)
     precision, strategy = draw(st.sampled_from(training.PRECISIONS[1:])), draw(st.sampled_from([None, "mirrored"]))
+    devices = draw(st.none() | st.integers(2, 8)) if strategy else None
     seed, deterministic = draw(st.integers(0, 2**32 - 1)), draw(st.booleans())
-    return training.Settings(spec, draw(named_recipes(spec.depth)), seed, precision, strategy, deterministic)
+    return training.Settings(spec, draw(named_recipes(spec.depth)), seed, precision, strategy, deterministic, devices)
 
 
 def usual(spec):
@@ -219,7 +222,7 @@ def test_the_command_repeats_a_run_of_the_papers_size(called, run, name):
 def test_the_command_repeats_any_other_run_too(called, run, name, rate):
     run = dataclasses.replace(run, recipe=dataclasses.replace(run.recipe, learning_rate=rate, name="my own"))
     command = provenance.command(run, name)
-    assert command.startswith("training.train(Spec(")
+    assert command.removeprefix(f"backend.divide_processor({run.devices}); ").startswith("training.train(Spec(")
     assert called(command) == (run, name)
 
 
