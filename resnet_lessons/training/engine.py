@@ -159,17 +159,26 @@ def train(
     if out is None:
         settings = Settings(**wanted | _decided(precision, deterministic, strategy))
         return _Training(settings, dataset, None, None).run(**watch)
-    with RunFolder(out).locked() as folder:
-        description = folder.description()
-        if description is None:
-            settings = Settings(**wanted | _decided(precision, deterministic, strategy))
-            description = describe(settings, dataset)
-        else:
-            refuse_other_run(folder, description, wanted, dataset)
-            settings = stored_settings(folder, description)
-            if "result" not in description:  # any machine can read a finished run
-                refuse_other_devices(folder, settings)
+    folder = RunFolder(out)
+    settings, description = _opened(folder, wanted, dataset)  # what is refused leaves nothing behind
+    if "result" in description:  # whoever may read the folder may read the run
         return _Training(settings, dataset, folder, description).run(**watch)
+    with folder.locked():
+        settings, description = _opened(folder, wanted, dataset)  # as it is now that no one else changes it
+        return _Training(settings, dataset, folder, description).run(**watch)
+
+
+def _opened(folder, wanted, dataset):
+    """Return the settings and the description of the run in a folder, or of the one that is to begin there."""
+    description = folder.description()
+    if description is None:
+        settings = Settings(**wanted | _decided(wanted["precision"], wanted.get("deterministic"), wanted["strategy"]))
+        return settings, describe(settings, dataset)
+    refuse_other_run(folder, description, wanted, dataset)
+    settings = stored_settings(folder, description)
+    if "result" not in description:  # any machine can read a finished run
+        refuse_other_devices(folder, settings)
+    return settings, description
 
 
 def resume(out, dataset, **watch):
@@ -319,7 +328,8 @@ class _Training:
         with understanding(self.folder):
             test = {key: float(self.description["result"][key]) for key in ("test_loss", "test_error")}
         self.folder.load_weights(self.model)
-        self.folder.drop_checkpoint()
+        with contextlib.suppress(OSError):  # in a folder that may only be read, it stays
+            self.folder.drop_checkpoint()
         return self._result(between_updates.StepLog(steps, lines), finished=True, **test)
 
     def _result(self, log, finished, **test):

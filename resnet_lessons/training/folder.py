@@ -21,6 +21,7 @@ from resnet_lessons import results
 import filelock
 import numpy as np
 
+LOCK = ".lock"
 RUN, LOG, CHECKPOINT, WEIGHTS = "run.json", "log.jsonl", "checkpoint.npz", "model.weights.h5"
 PARTIALS = {name: name.replace(".", ".partial.", 1) for name in (RUN, LOG, CHECKPOINT, WEIGHTS)}  # being written
 
@@ -41,15 +42,16 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self):
-        """Hold the folder against other processes while the block runs.
+        """Hold the folder against other processes while the block runs. One made for nothing goes again at its end.
 
         Raises:
             FolderError: if another one holds it, the folder cannot be made, or it holds something else.
         """
         self.description()  # what is no run's folder is refused before a file is made in it
+        made = [place for place in (self.path / LOCK, self.path, *self.path.parents) if not place.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.path / ".lock", timeout=0)
+            lock = filelock.FileLock(self.path / LOCK, timeout=0)
             lock.acquire()
         except filelock.Timeout:
             raise FolderError(
@@ -62,6 +64,8 @@ class RunFolder:
                 (self.path / partial).unlink(missing_ok=True)  # left by a process that was killed while it wrote
             yield self
         finally:
+            if not (self.path / RUN).exists():
+                _remove(made)
             lock.release()
 
     def description(self):
@@ -239,6 +243,13 @@ class RunFolder:
             f"{self.path / name} could not be written ({reason}). What it held before is kept, and so is every earlier "
             f"epoch; make room or mend the disk, then: resnet-lessons resume {self.path}"
         )
+
+
+def _remove(places):
+    """Remove a lock and folders that hold nothing else, the innermost first."""
+    with contextlib.suppress(OSError):  # Windows keeps a file that is open; another process may have come
+        for place in places:
+            place.unlink() if place.name == LOCK else place.rmdir()
 
 
 def put_weights(model, weights):

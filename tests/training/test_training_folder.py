@@ -1,20 +1,24 @@
 """A run's folder: another run, strange files and damage are refused with what to do, and nothing is touched."""
 
+import contextlib
 import dataclasses
+import errno
 import io
 import json
 import re
 import zipfile
+from pathlib import Path
 
 from resnet_lessons import backend, training
+from resnet_lessons.recipes import Recipe
+from resnet_lessons.specs import Spec
 from resnet_lessons.training import engine
 
+import filelock
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from resnet_lessons.recipes import Recipe
-from resnet_lessons.specs import Spec
 from small_runs import DROPPING, HELD_BACK, dataset, files, same_weights, train
 
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example writes the file anew
@@ -237,7 +241,7 @@ def test_a_file_where_the_folder_should_be_is_refused(tmp_path):
 def test_a_bad_argument_is_refused_before_anything_is_written(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         train(tmp_path / "run", **options)
-    assert not (tmp_path / "run").exists() or files(tmp_path / "run") == {}
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_kind_of_progress_is_refused():
@@ -248,8 +252,37 @@ def test_another_kind_of_progress_is_refused():
 @pytest.mark.skipif(len(backend.devices()) > 1, reason="has several devices")
 def test_a_strategy_that_this_machine_cannot_follow_leaves_no_run(tmp_path):
     with pytest.raises(ValueError, match="strategy='mirrored' needs two devices or more"):
-        train(tmp_path, strategy="mirrored")
-    assert files(tmp_path) == {}
+        train(tmp_path / "runs" / "x", strategy="mirrored")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_was_made_for_nothing_goes_again(tmp_path):
+    (tmp_path / "there").mkdir()
+    for place in ("there", "runs/x", "runs/y"):
+        with contextlib.suppress(Reached), training.RunFolder(tmp_path / place).locked() as folder:
+            assert (folder.path / ".lock").exists()
+            if place == "runs/y":
+                folder.describe({"a run": "has begun"})
+            raise Reached
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "run.json", "runs", "there", "y"]
+
+
+def test_a_finished_run_is_read_where_nothing_may_be_written(finished, checkpoint, reference, monkeypatch):
+    (finished / "checkpoint.npz").write_bytes(checkpoint)  # left by a kill
+    before = {path.name: path.read_bytes() for path in finished.iterdir() if path.name != ".lock"}
+    (finished / ".lock").unlink(missing_ok=True)
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    for owner, name in ((Path, "unlink"), (Path, "mkdir"), (Path, "replace"), (filelock.FileLock, "acquire")):
+        monkeypatch.setattr(owner, name, refuse)
+    run = training.resume(finished, dataset(), progress=None)
+    with pytest.raises(training.FolderError, match="holds another run"):
+        train(finished, seed=1)
+    monkeypatch.undo()
+    assert same_weights(run.model, reference[0].model)
+    assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
 
 
 def test_a_numpy_number_is_as_good_a_seed(stopped, tmp_path, reach):

@@ -51,7 +51,7 @@ epochs = lambda run: [[line[key] for key in figures] for line in run.epochs]
 print(json.dumps({{
     "devices": len(two.model.distribute_strategy.extended.worker_devices),
     "uneven": uneven,
-    "left": [path.name for path in (folder.with_name("refused")).iterdir() if path.name != ".lock"],
+    "left": folder.with_name("refused").exists(),
     "finished": [begun.finished, two.finished],
     "step_losses": [steps(one), steps(begun)[:4] + steps(two)],
     "epochs": [sum(epochs(run), []) for run in (one, two)],
@@ -105,7 +105,7 @@ def test_batches_that_cannot_be_shared_evenly_are_refused(compared):
         "training": f"{start}training images 43{end}",
         "validation": f"{start}training images 39, validation images 11, images validated at a time 11{end}",
     }
-    assert found["left"] == []
+    assert not found["left"]
 
 
 @on_tensorflow
