@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from resnet_lessons import data, recipes, sweep, training
 from resnet_lessons.cli import main
@@ -19,6 +20,7 @@ from resnet_lessons.specs import Spec
 from resnet_lessons.sweep import SweepError, cluster, plan, spread
 from resnet_lessons.sweep.plan import Plan, Planned
 
+import numpy as np
 import psutil
 import pytest
 from at_epoch import AtEpoch
@@ -86,7 +88,7 @@ def test_a_file_may_say_where_and_on_what(file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = file('out = "a/b"\ndata = "mnist"\nsource = "d"\ncores = 2\ngpus = 0\n[[network]]\nfamily = "v1"\nn = 1')
     found = sweep.read(path)
-    assert found.runs == (Planned(Spec("v1", 8, input_shape=(28, 28, 1)), recipes.get("short"), 0),)
+    assert found.runs == (Planned(Spec("v1", 8, input_shape=(28, 28, 1)), recipes.get("short"), 0, data="mnist"),)
     assert (found.out, found.source, found.cores, found.gpus) == (tmp_path / "a" / "b", tmp_path / "d", 2, 0)
     assert sweep.read(path, out="c").out == tmp_path / "c"
 
@@ -94,6 +96,23 @@ def test_a_file_may_say_where_and_on_what(file, tmp_path, monkeypatch):
 def test_a_deep_network_is_warmed_up_as_the_recipe_says(file):
     [one] = sweep.read(file('recipe = "he2015"\n[[network]]\nfamily = "v1"\ndepth = 110')).runs
     assert one.recipe == recipes.get("he2015", 110) != recipes.get("he2015")
+
+
+@pytest.mark.parametrize("name", data.NAMES)
+def test_a_run_has_the_name_that_train_gives_it(file, name, monkeypatch, tmp_path):
+    [one] = sweep.read(file(f'data = "{name}"\nsmoke = true\nseeds = [7]\n[[network]]\nfamily = "v1"\nn = 3')).runs
+    images = np.zeros((1000, *one.spec.input_shape), np.uint8)
+    stand_in = SimpleNamespace(
+        x_train=images, y_train=images, y_test=images, class_names=range(10), name=name, source=""
+    )
+    outs = []
+    monkeypatch.setattr(data, "load", lambda *_: stand_in)
+    monkeypatch.setattr(
+        training, "train", lambda *given, **_: outs.append(given[3]) or SimpleNamespace(test_error=0, seconds=0)
+    )
+    monkeypatch.chdir(tmp_path)
+    assert run("train", "v1", "--n", 3, "--smoke", "--seed", 7, "--data", name).exit_code == 0
+    assert outs == [Path("runs") / one.name]
 
 
 NETWORK = '\n[[network]]\nfamily = "v1"\nn = 3\n'
@@ -208,7 +227,7 @@ def done(tmp_path_factory, digits):
     """A plan of two runs, one of which is finished and one stopped after its first epoch; no test may write to it."""
     out = tmp_path_factory.mktemp("standing") / "out"
     spec, recipe = Spec("plain", 8, input_shape=(28, 28, 1)), recipes.get("short").smoke()
-    found = Plan((Planned(spec, recipe, 0), Planned(spec, recipe, 1), Planned(spec, recipe, 2)), out, "mnist")
+    found = Plan(tuple(Planned(spec, recipe, seed, data="mnist") for seed in (0, 1, 2)), out, "mnist")
 
     second = threading.Event()
     for one, watch in zip(

@@ -71,17 +71,19 @@ class Planned:
         recipe: how it is trained.
         seed: of weights, order and augmentation.
         precision: "auto", "float32" or "mixed_bfloat16".
+        data: name of the data set, the sweep's.
     """
 
     spec: Spec
     recipe: recipes.Recipe
     seed: int
     precision: str = "auto"
+    data: str = "cifar10"
 
     @property
     def name(self):
-        """The name of the run's folder."""
-        return run_name(self.spec, self.recipe, self.seed)
+        """The name of the run's folder, the one that ``resnet-lessons train`` gives it."""
+        return run_name(self.spec, self.recipe, self.seed, self.data)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,7 +221,7 @@ def _runs(where, table, usual, data):
     shape = LAYOUTS[data].image_shape if data in LAYOUTS else CIFAR_SHAPE
     try:
         found = [network(table["family"], **size, **choices, input_shape=shape) for size in _each_size(table)]
-        return [planned for spec in found for planned in _each_seed(spec, **how)]
+        return [planned for spec in found for planned in _each_seed(spec, data, **how)]
     except ValueError as error:
         raise SweepError(f"{where}: {error}") from error
 
@@ -234,9 +236,9 @@ def _each_size(table):
     return [{key: value} for key, values in given.items() for value in values]
 
 
-def _each_seed(spec, recipe="short", steps=None, smoke=False, seeds=(0,), precision="auto"):
+def _each_seed(spec, data, recipe="short", steps=None, smoke=False, seeds=(0,), precision="auto"):
     chosen = choose_recipe(recipe, spec.depth, steps, smoke)
-    return [Planned(spec, chosen, seed, precision) for seed in seeds]
+    return [Planned(spec, chosen, seed, precision, data) for seed in seeds]
 
 
 def _refuse_repeated(runs):
