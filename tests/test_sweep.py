@@ -14,11 +14,12 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from resnet_lessons import data, recipes, sweep, training
+from resnet_lessons import data, machine, recipes, sweep, training
 from resnet_lessons.cli import main
 from resnet_lessons.specs import Spec
 from resnet_lessons.sweep import SweepError, cluster, plan, spread
 from resnet_lessons.sweep.plan import Plan, Planned
+from resnet_lessons.training import provenance
 
 import numpy as np
 import psutil
@@ -400,6 +401,16 @@ def test_a_worker_that_finds_other_data_says_so(digits, monkeypatch, tmp_path):
     assert answer["state"] == "failed"
     assert answer["reason"].startswith(f"The worker finds other data than the sweep is on: {digits.source}")
     assert not (tmp_path / "x").exists()
+
+
+def test_a_worker_records_the_cores_that_it_was_given(monkeypatch):
+    for name in ("TF_NUM_INTRAOP_THREADS", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.setenv(name, "0")  # all of them; and undone in the end
+    whole = machine.usable_cores()
+    assert provenance.hardware()["cores"] == whole
+    for cores in (1, 1000):
+        spread._confine(spread.Task(None, "x", "mnist", None, "", cores, 0))
+        assert provenance.hardware()["cores"] == min(cores, whole)
 
 
 # The command

@@ -7,7 +7,7 @@ batch normalization from here.
 
 from .batch_norm import BatchNormalization
 from .functions import compiled, gradients, pull_back
-from .hardware import accelerators_have_bfloat16, devices, processor_flags, versions
+from .hardware import accelerators_have_bfloat16, devices, processor_flags, threads, versions
 from .loading import BACKEND, make_deterministic
 from .strategies import STRATEGIES, check_strategy, divide_processor, processor_parts, scope, shares
 
@@ -27,5 +27,6 @@ __all__ = [
     "pull_back",
     "scope",
     "shares",
+    "threads",
     "versions",
 ]

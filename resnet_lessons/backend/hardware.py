@@ -1,5 +1,7 @@
 """What there is to compute on, and in which versions."""
 
+import math
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -32,6 +34,12 @@ def accelerators_have_bfloat16():
         details = (tf.config.experimental.get_device_details(d) for d in found)
         capabilities = [float("{}.{}".format(*d.get("compute_capability", (0, 0)))) for d in details]
     return min(capabilities) >= 8.0 if found else None
+
+
+def threads():
+    """Return how many threads an operation was told to use on the processor; infinity if it may use all of them."""
+    told = os.environ.get("TF_NUM_INTRAOP_THREADS", "") if BACKEND == "tensorflow" else ""
+    return int(told) if told.isdigit() and int(told) else math.inf
 
 
 def versions():

@@ -50,7 +50,7 @@ def hardware():
     """Return what the run had at its disposal."""
     return {
         "processor": machine.processor_name(),
-        "cores": machine.usable_cores(),
+        "cores": min(machine.usable_cores(), backend.threads()),
         "memory_gb": round(machine.usable_memory() / machine.GB, 1),
         "accelerators": [name for kind, name in backend.devices() if kind != "CPU"],
         "system": f"{platform.system()} {platform.machine()}",
