@@ -241,6 +241,8 @@ def test_means_are_over_the_seeds_of_one_network_recipe_and_training_set(trained
         {"data": {"sha256": "1" * 64}},
         {"data": {"training_images": 34}},
         {"data": {"source": "else: noise"}},
+        {"precision": "mixed_bfloat16"},
+        {"strategy": "mirrored"},
     ],
     ids=str,
 )
@@ -248,6 +250,14 @@ def test_what_differs_is_never_averaged(folder, values):
     change(folder / "seeds" / "seed1", **values)
     _, [mean] = found(folder)
     assert mean["seeds"] == [0, 2]
+    assert [0, 2] in [list(group.seeds) for group in results.groups(results.load(folder / "seeds"))]
+
+
+def test_the_same_images_from_another_file_are_averaged(folder):
+    """Negative control: what follows the colon says where they lay."""
+    change(folder / "seeds" / "seed1", data={"source": "bright: noise (from elsewhere.npz)"})
+    assert [mean["seeds"] for mean in found(folder)[1]] == [[0, 1, 2]]
+    assert [group.seeds for group in results.groups(results.load(folder / "seeds"))] == [(0, 1, 2)]
 
 
 def test_without_validation_there_is_no_mean_of_it(folder):

@@ -1,7 +1,7 @@
 """What ``results`` shows: the runs below some folders, read from ``run.json`` and ``log.jsonl`` alone, and their means.
 
-A damaged run is listed with the reason, where ``results.load`` raises. Means are over the seeds of one network, recipe,
-precision, data set and number of training images; nothing else is ever put together.
+A damaged run is listed with the reason, where ``results.load`` raises. Means are over the runs that ``results.groups``
+would put together.
 """
 
 import collections
@@ -31,6 +31,7 @@ class Found:
         parameters: their number, once finished.
         recipe: as ``Recipe.to_json`` gives it.
         precision: "float32" or "mixed_bfloat16".
+        strategy: None, or "mirrored".
         seed: of the run.
         data: "name", "source", "sha256" and "training_images".
         epochs: that are done.
@@ -49,6 +50,7 @@ class Found:
     parameters: int | None = None
     recipe: dict = dataclasses.field(default_factory=dict, repr=False)
     precision: str = ""
+    strategy: str | None = None
     seed: int | None = None
     data: dict = dataclasses.field(default_factory=dict)
     epochs: int = 0
@@ -60,18 +62,19 @@ class Found:
 
     @property
     def trained_on(self):
-        """The training set: see ``training_set``."""
-        return training_set(self.data)
+        """The training set: see ``results.training_set``."""
+        return results.training_set(self.data)
 
 
 @dataclasses.dataclass(frozen=True)
 class Mean:
-    """Several seeds of one network, recipe, precision, data set and number of training images.
+    """Several seeds of one network, recipe, precision, strategy and training set.
 
     Args:
         network: its name.
         recipe: its name.
         precision: of all of them.
+        strategy: likewise.
         data: as in ``Found``.
         seeds: that the mean is over; of one that was run twice, the first run counts.
         train_error: mean and standard deviation (n - 1) over the seeds, between 0 and 1.
@@ -82,6 +85,7 @@ class Mean:
     network: str
     recipe: str
     precision: str
+    strategy: str | None
     data: dict
     seeds: tuple[int, ...]
     train_error: tuple[float, float]
@@ -90,13 +94,8 @@ class Mean:
 
     @property
     def trained_on(self):
-        """The training set: see ``training_set``."""
-        return training_set(self.data)
-
-
-def training_set(data):
-    """Return what tells training sets apart: the data set in a few words, its SHA-256, the number of images."""
-    return data.get("source", "").partition(":")[0], data.get("sha256", ""), data.get("training_images") or 0
+        """The training set: see ``results.training_set``."""
+        return results.training_set(self.data)
 
 
 def find(folders):
@@ -144,6 +143,7 @@ def _finished(folder, run, record):
         parameters=record.result.get("parameters"),
         test_error=record.result["test_error"],
         precision=run.get("precision", ""),
+        strategy=record.strategy,
         **_common(folder, record.spec, record.recipe, record.seed, record.data, record.log),
     )
 
@@ -194,11 +194,11 @@ def _epochs_in_all(recipe, data):
 
 
 def means(found):
-    """Return a ``Mean`` for each network, recipe and training set of which several seeds are finished."""
+    """Return a ``Mean`` of all finished runs that differ in nothing but the seed, where there are several."""
     groups = collections.defaultdict(dict)
     for run in found:
         if run.state == FINISHED:
-            key = json.dumps([run.spec, run.recipe, run.precision, run.trained_on], sort_keys=True)
+            key = results.all_but_the_seed(run.spec, run.recipe, run.precision, run.strategy, run.data)
             groups[key].setdefault(run.seed, run)
     return [_mean(list(runs.values())) for runs in groups.values() if len(runs) > 1]
 
@@ -208,6 +208,7 @@ def _mean(runs):
         network=runs[0].network,
         recipe=runs[0].recipe["name"],
         precision=runs[0].precision,
+        strategy=runs[0].strategy,
         data=runs[0].data,
         seeds=tuple(run.seed for run in runs),
         train_error=_spread([run.train_error for run in runs]),

@@ -128,7 +128,7 @@ def _mean_rows(means):
     rows = [
         [
             mean.network,
-            f"{mean.recipe}\n{mean.precision.removeprefix('mixed_')}",
+            "\n".join(filter(None, [mean.recipe, mean.precision.removeprefix("mixed_"), mean.strategy])),
             ", ".join(map(str, mean.seeds)),
             *map(_percent_and_spread, (mean.train_error, mean.val_error, mean.test_error)),
         ]

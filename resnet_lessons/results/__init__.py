@@ -5,7 +5,7 @@ folder a run, as training wrote it, and refuses one whose log and summary do not
 ``table`` puts both kinds of figures side by side. Lessons 01, 02, 03, 05 and 09 show them.
 """
 
-from .groups import Group, groups
+from .groups import Group, all_but_the_seed, groups, training_set
 from .published import (
     HE_2015,
     HE_2016_DEPTHS,
@@ -37,10 +37,12 @@ __all__ = [
     "Record",
     "RecordError",
     "Row",
+    "all_but_the_seed",
     "groups",
     "load",
     "published",
     "read",
     "rows",
     "table",
+    "training_set",
 ]

@@ -10,7 +10,7 @@ from .records import Record, load
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one network, recipe, precision and training set, one for each seed.
+    """Runs of one network, recipe, precision, strategy and training set, one for each seed.
 
     Attributes:
         records: the runs, in the order of their seeds.
@@ -41,7 +41,7 @@ class Group:
     @property
     def data_title(self):
         """What the images are, in a few words."""
-        return self.data["source"].partition(":")[0]
+        return training_set(self.data)[0]
 
     @property
     def seeds(self):
@@ -124,15 +124,28 @@ def groups(records=None, *, data=None, recipe=None, specs=None):
     for record in load() if records is None else records:
         named = data in (None, record.data["name"]) and recipe in (None, record.recipe["name"])
         if named and (specs is None or record.spec in specs):
-            together[_key(record)].setdefault(record.seed, record)
+            how = (record.spec.to_json(), record.recipe, record.precision, record.strategy)
+            together[all_but_the_seed(*how, record.data)].setdefault(record.seed, record)
     found = [Group(tuple(seeds[seed] for seed in sorted(seeds))) for seeds in together.values()]
     return tuple(sorted(found, key=_order))
 
 
-def _key(record):
-    training_set = [record.data[key] for key in ("source", "sha256", "training_images")]
-    how = [record.spec.to_json(), dict(record.recipe), record.precision, record.strategy]
-    return json.dumps([how, training_set], sort_keys=True)
+def training_set(data):
+    """Return what tells training sets apart: the data set in a few words, its SHA-256, the number of images."""
+    return data.get("source", "").partition(":")[0], data.get("sha256", ""), data.get("training_images") or 0
+
+
+def all_but_the_seed(spec, recipe, precision, strategy, data):
+    """Return a text that is the same for runs that may be averaged, and for no others.
+
+    Args:
+        spec: the network, as ``Spec.to_json`` gives it.
+        recipe: how it was trained, as ``Recipe.to_json`` gives it.
+        precision: "float32" or "mixed_bfloat16".
+        strategy: None, or "mirrored".
+        data: as in ``Record``.
+    """
+    return json.dumps([spec, dict(recipe), precision, strategy, training_set(data)], sort_keys=True)
 
 
 def _order(group):
