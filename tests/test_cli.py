@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from resnet_lessons import __version__, bench, data, doctor
+from resnet_lessons import __version__, bench, data, doctor, machine, recipes
 from resnet_lessons.cli import main
 from resnet_lessons.cli.program import Program
 from resnet_lessons.doctor.finding import Finding
@@ -144,6 +144,8 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(arguments, said):
         (ImportError("No Keras."), "error: No Keras. To see what is wrong, run: resnet-lessons doctor\n"),
         (KeyError("y"), "error: KeyError: 'y'. Run it again with --debug to see where.\n"),
         (ValueError(), "error: ValueError: . Run it again with --debug to see where.\n"),
+        (ValueError("5 into 3"), "error: ValueError: 5 into 3. Run it again with --debug to see where.\n"),
+        (OSError("no HDF5"), "error: OSError: no HDF5. Run it again with --debug to see where.\n"),
     ],
     ids=repr,
 )
@@ -156,6 +158,21 @@ def test_an_error_is_one_line_and_exit_code_1(monkeypatch, error, said):
     assert (shown.exit_code, shown.stdout, shown.stderr) == (1, "", said)
     for arguments in (["--debug", "data", "status"], ["data", "--debug", "status"], ["data", "status", "--debug"]):
         assert run(*arguments).exception is error
+
+
+def test_what_the_package_raises_for_users_is_bare(monkeypatch):
+    monkeypatch.setattr(data, "status", lambda: recipes.recipe.whole("size", -1, 0))
+    assert run("data", "status").stderr == "error: size must be a whole number of at least 0. Received: -1.\n"
+
+
+def test_what_goes_wrong_within_the_package_is_named_by_its_type(monkeypatch, tmp_path):
+    """A ValueError of Python's own in the package's code, as a fault of it would raise one."""
+    (tmp_path / "groups").write_text("no colons")
+    monkeypatch.setattr(data, "status", lambda: machine.core_quota(membership=tmp_path / "groups"))
+    said = (
+        "error: ValueError: not enough values to unpack (expected 3, got 1). Run it again with --debug to see where.\n"
+    )
+    assert run("data", "status").stderr == said
 
 
 def test_a_traceback_is_shown_with_debug_alone(tmp_path):

@@ -328,7 +328,8 @@ def test_the_published_table_takes_no_folder_and_no_json(tmp_path):
 
 def test_a_folder_without_a_run_or_that_is_missing_is_an_error(tmp_path):
     assert "No run is in" in refused(run("results", tmp_path))
-    assert "No such file or directory" in refused(run("results", tmp_path / "x"))
+    said = f"{tmp_path / 'x'} cannot be listed (No such file or directory). Name a folder that holds runs."
+    assert said in refused(run("results", tmp_path / "x"))
     (tmp_path / "file").write_text("")
     assert "is a file" in refused(run("results", tmp_path / "file"), code=2)
 

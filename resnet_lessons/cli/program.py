@@ -2,11 +2,13 @@
 
 import os
 import sys
+import traceback
+from pathlib import Path
 
 import click
 
+PACKAGE = Path(__file__).parents[1]
 INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 + the signal's number, as shells report it
-PLAIN_ERRORS = (ValueError, OSError)  # their messages are written for users
 
 
 def _debug_option():
@@ -77,9 +79,23 @@ class Program(Group):
 def _message(error):
     if isinstance(error, ImportError):
         return f"{error} To see what is wrong, run: resnet-lessons doctor"
-    if isinstance(error, PLAIN_ERRORS) and str(error):
+    if str(error) and _is_for_users(error):
         return str(error)
     return f"{type(error).__name__}: {error}. Run it again with --debug to see where."
+
+
+def _is_for_users(error):
+    """Tell whether an error's words were written for users: by this package, or by the system."""
+    from_system = isinstance(error, OSError) and error.errno is not None
+    return from_system or (isinstance(error, (ValueError, OSError)) and _is_own(error))
+
+
+def _is_own(error):
+    """Tell whether this package says it: by a type of its own, or a ``raise`` in it and not in what it has called."""
+    if type(error).__module__.startswith(f"{PACKAGE.name}."):
+        return True
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return Path(last.filename).is_relative_to(PACKAGE) and last.line.startswith("raise ")
 
 
 def _one_line(error):

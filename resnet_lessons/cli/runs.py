@@ -112,7 +112,7 @@ def _places(folder):
 
 
 def _refuse(error):
-    raise error
+    raise OSError(f"{error.filename} cannot be listed ({error.strerror}). Name a folder that holds runs.") from error
 
 
 def _order(run):

@@ -178,6 +178,11 @@ def read(path, out=None):
     path = Path(path)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SweepError(
+            f"{path} cannot be read ({error.strerror}). Name a TOML file that says what to run; an example: "
+            "resnet-lessons sweep --help"
+        ) from error
     except ValueError as error:
         raise SweepError(f"{path} is not TOML: {error}.") from error
     networks = table.pop("network", None)
