@@ -378,9 +378,12 @@ def test_what_is_finished_needs_no_ray(begun, digits, monkeypatch):
 
 
 @pytest.mark.parametrize("address", ["nonsense", "host", "http://host:1", "host:port", ":6379", "ray://host"])
-def test_an_address_that_is_none_is_refused(address):
-    with pytest.raises(SweepError, match="address must be 'auto', 'host:port' or 'ray://host:port'"):
-        cluster._knock(address)
+def test_an_address_that_is_none_is_refused_at_once(file, address, monkeypatch):
+    monkeypatch.setattr(data, "load", lambda *_: pytest.fail("it was refused too late"))
+    said = "address must be 'auto', 'host:port' or 'ray://host:port'"
+    with pytest.raises(SweepError, match=said), cluster.connected(address):
+        pytest.fail("it was accepted")
+    assert said in refused(run("sweep", file(NETWORK), "--dry-run", "--address", address))
 
 
 def test_where_nothing_answers_the_wait_is_short():

@@ -64,6 +64,7 @@ def sweep(ctx, file, out, address, parallel, dry_run):
     """  # noqa: D301 - click wants the character that \b stands for
     from resnet_lessons import sweep as sweeps
 
+    sweeps.check_address(address)
     plan = sweeps.read(file, out)
     dataset = data.load(plan.data, plan.source)
     if dataset.name != plan.data:

@@ -4,6 +4,7 @@
 moment, the same call goes on where it was. Lesson 09's recorded runs were made so.
 """
 
+from .cluster import check_address
 from .plan import Plan, Planned, SweepError, choose_recipe, network, read, run_name
 from .spread import Outcome, run
 from .standing import Standing, standing
@@ -14,6 +15,7 @@ __all__ = [
     "Planned",
     "Standing",
     "SweepError",
+    "check_address",
     "choose_recipe",
     "network",
     "read",

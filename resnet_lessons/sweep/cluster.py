@@ -45,6 +45,7 @@ def connected(address=None):
     Raises:
         SweepError: without Ray, and if no cluster answers.
     """
+    check_address(address)
     with contextlib.ExitStack() as stack:
         _restore_sigterm(stack)
         ray = _local(stack) if address is None else _cluster(address, stack)
@@ -142,11 +143,15 @@ def _cluster(address, stack):
     return ray
 
 
+def check_address(address):
+    """Raise SweepError for what can be no cluster's address, nor "auto", nor None for this machine."""
+    if address not in (None, "auto") and ADDRESS.fullmatch(address) is None:
+        raise SweepError(f"address must be 'auto', 'host:port' or 'ray://host:port'. Received: {address!r}.")
+
+
 def _knock(address):
     """Raise SweepError unless something listens at an address; Ray itself would try for minutes."""
     parts = ADDRESS.fullmatch(address)
-    if parts is None:
-        raise SweepError(f"address must be 'auto', 'host:port' or 'ray://host:port'. Received: {address!r}.")
     try:
         socket.create_connection((parts["host"], int(parts["port"])), ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:
