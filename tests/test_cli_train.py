@@ -296,6 +296,15 @@ def test_an_interruption_before_the_first_epoch_says_so(tmp_path, monkeypatch):
     assert (shown.exit_code, shown.stderr) == (130, "Interrupted before the run began; nothing is kept.\n")
 
 
+def test_where_a_run_goes_on_is_told_without_reading_its_arrays(tmp_path, monkeypatch):
+    folder = training.RunFolder(tmp_path)
+    folder.describe({"a run": "that has begun"})
+    folder.save([np.zeros(3)], 2, 1234)
+    monkeypatch.setattr(training.RunFolder, "restore", lambda _: pytest.fail("it read them"))
+    assert commands._place(folder) == f"{tmp_path}\ngoes on after epoch 2, update 1,234"
+    assert "Kept up to epoch 2, update 1,234. To go on: " in commands._interrupted(folder, None, None)
+
+
 def test_what_resume_needs_is_in_the_command(tmp_path, smoke):
     folder = training.RunFolder(smoke[1])
     said = commands._interrupted(folder, tmp_path / "my data", 2)

@@ -214,7 +214,7 @@ def announce(spec, recipe, seed, dataset, precision, folder):
 def _place(folder):
     if "result" in (folder.description() or {}):
         return f"{folder.path}"
-    _, epoch, step = folder.restore()
+    epoch, step = folder.saved()
     return f"{folder.path}" + (f"\ngoes on after epoch {epoch}, update {step:,}" if epoch else "")
 
 
@@ -235,7 +235,7 @@ def carry_out(ctx, folder, source, devices, call):
 def _interrupted(folder, source, devices):
     if folder.description() is None:
         return "Interrupted before the run began; nothing is kept."
-    _, epoch, step = folder.restore()
+    epoch, step = folder.saved()
     kept = f"Kept up to epoch {epoch}, update {step:,}." if epoch else "No epoch was done, so nothing is kept."
     again = ["resnet-lessons", "resume", str(folder.path)]
     again += ["--source", str(source)] if source else []

@@ -145,18 +145,23 @@ class RunFolder:
             FolderError: if the log or the checkpoint is damaged.
         """
         lines = self.lines()
-        return lines if "result" in (self.description() or {}) else lines[: self._epochs_saved()]
+        return lines if "result" in (self.description() or {}) else lines[: self.saved()[0]]
 
-    def _epochs_saved(self):
+    def saved(self):
+        """Return the epochs and updates that the checkpoint has, without reading its arrays, which can be large.
+
+        Raises:
+            FolderError: if that much of it is damaged.
+        """
         path = self.path / CHECKPOINT
         if not path.exists():
-            return 0
+            return 0, 0
         try:
-            with zipfile.ZipFile(path) as stored:  # the arrays, which can be large, are not read
-                epoch, _ = map(int, np.load(io.BytesIO(stored.read("progress.npy"))))
+            with zipfile.ZipFile(path) as stored:
+                epoch, step = map(int, np.load(io.BytesIO(stored.read("progress.npy"))))
         except _DAMAGE as error:
             raise self.damaged_checkpoint(error) from error
-        return epoch
+        return epoch, step
 
     def damaged_checkpoint(self, error):
         """Return the FolderError for a checkpoint that cannot be read, or does not fit the run."""

@@ -317,7 +317,7 @@ def checkpoint(stopped):
 
 def test_a_whole_checkpoint_is_read(stopped):
     arrays, epoch, step = training.RunFolder(stopped).restore()
-    assert (epoch, step) == (2, 8)
+    assert (epoch, step) == (2, 8) == training.RunFolder(stopped).saved()
     assert arrays
 
 
