@@ -231,16 +231,22 @@ class RunFolder:
 
     @contextlib.contextmanager
     def _replacing(self, name):
-        """Give a path to write to, and move it to ``name`` once that is done; on an error nothing has changed."""
+        """Give a path to write to, and move it to ``name`` once that is done; until then nothing has changed."""
         partial = self.path / PARTIALS[name]
         try:
             yield partial
             partial.replace(self.path / name)
-            _flush_folder(self.path)
         except OSError as error:
             raise self._not_written(name, error) from error
         finally:
             partial.unlink(missing_ok=True)
+        try:
+            _flush_folder(self.path)
+        except OSError as error:
+            raise FolderError(
+                f"{self.path / name} is written, but the disk does not confirm it ({error.strerror or error}). Mend "
+                f"it, then: resnet-lessons resume {self.path}"
+            ) from error
 
     def _not_written(self, name, error):
         reason = error.strerror or error

@@ -4,6 +4,7 @@ The kernel's own errors: a file system of a few kilobytes where one can be mount
 """
 
 import contextlib
+import errno
 import os
 import re
 import subprocess
@@ -132,6 +133,20 @@ def test_no_space_is_left(monkeypatch, reference, mounted):
         wrapped = WhileWriting(patched, CHECKPOINT, lambda folder: full(folder.parent, 16 * 1024), 3)
         check(folder, wrapped, "checkpoint.npz", reason)
     check_end(reference, folder)
+
+
+def test_a_disk_that_does_not_confirm_a_file_is_not_told_as_one_that_kept_the_one_before(monkeypatch, tmp_path):
+    folder = training.RunFolder(tmp_path)
+    folder.describe({"run": 1})
+
+    def fail(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(run_folder, "_flush_folder", fail)
+    with pytest.raises(training.FolderError, match=r"run\.json is written, but .* confirm it \(Input/output error\)"):
+        folder.describe({"run": 2})
+    assert folder.description() == {"run": 2}
+    assert set(files(tmp_path)) == {"run.json"}
 
 
 def test_a_full_disk_is_full_and_then_not(mounted):
