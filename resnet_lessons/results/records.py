@@ -70,7 +70,8 @@ class Record:
         hardware: what it ran on: "processor", "cores" and more.
         git: "commit" of this package and whether files were "changed", each None if git did not tell, or the "release".
         command: that repeats it.
-        result: "test_error", the part of the test images it got wrong, 0 to 1, and more.
+        result: "test_error", the part of the test images it got wrong, 0 to 1, and more: "peak_memory" is the most
+            bytes that the process had resident since it began, whatever else it did before.
         log: an ``Epoch`` for each epoch.
         strategy: None, or "mirrored".
         devices: the parts of a divided processor that "mirrored" was over; None on GPUs, and in older records.
