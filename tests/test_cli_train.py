@@ -16,6 +16,7 @@ from resnet_lessons.recipes import Recipe
 from resnet_lessons.sweep import plan
 from resnet_lessons.training import provenance
 
+import h5py
 import numpy as np
 import pytest
 from command_line import WIDTH, process, refused, run
@@ -254,10 +255,17 @@ def test_a_run_that_diverges_ends_in_one_line(tmp_path, monkeypatch):
 
 
 def outcome(folder):
-    """What a run came to, to the last digit: its log but for the seconds, and its test."""
+    """What a run came to, to the last digit: its weights, its log but for the seconds, and its test."""
     lines = [json.loads(line) | {"seconds": None} for line in (folder / "log.jsonl").read_text().splitlines()]
-    result = json.loads((folder / "run.json").read_text())["result"]
-    return lines, result["test_loss"], result["test_error"]
+    result, weights = json.loads((folder / "run.json").read_text())["result"], {}
+
+    def take(name, item):
+        if isinstance(item, h5py.Dataset):
+            weights[name] = item[()].tobytes()
+
+    with h5py.File(folder / "model.weights.h5") as file:
+        file.visititems(take)
+    return weights, lines, result["test_loss"], result["test_error"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX matter")

@@ -397,6 +397,64 @@ def test_where_nothing_answers_the_wait_is_short():
         cluster._knock("127.0.0.1:99999")
 
 
+class Cluster:
+    """As much of the module ``ray`` as a sweep uses, of a cluster whose workers train within this process."""
+
+    def __init__(self, error=None):
+        self.error, self.said = error, []
+
+    def init(self, **options):
+        self.said.append(options)
+        if self.error:
+            raise self.error
+
+    def shutdown(self):
+        self.said.append("shut down")
+
+    def nodes(self):
+        return [{"Alive": True, "Resources": {"CPU": 3.0}}, {"Alive": False, "Resources": {"CPU": 8.0}}]
+
+    def remote(self, **options):
+        self.said.append(options)
+        return lambda function: SimpleNamespace(remote=lambda task: tuple(function(task).items()))
+
+    def wait(self, references, **_):
+        return references[:1], references[1:]
+
+    def get(self, reference):
+        return dict(reference)
+
+
+def test_a_sweep_runs_on_the_cluster_at_an_address(file, digits, tmp_path, monkeypatch):
+    ray, trained = Cluster(), []
+    monkeypatch.setattr(cluster, "_imported", lambda: ray)
+    monkeypatch.setattr(spread, "_confine", trained.append)
+    monkeypatch.setattr(training, "train", lambda *_, **__: SimpleNamespace(test_error=0.25, seconds=7200))
+    path = file('data = "mnist"\nsmoke = true\nseeds = [1]\n[[network]]\nfamily = "plain"\nn = 1')
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        shown = run("sweep", path, "--out", tmp_path / "out", "--address", address)
+    assert shown.exit_code == 0, shown.output
+    first, worker, last = ray.said
+    assert (first["address"], last) == (address, "shut down")
+    assert worker == {"max_calls": 1, "max_retries": 0, "num_cpus": 3, "num_gpus": 0}
+    [task] = trained
+    assert (task.cores, task.digest, task.folder) == (3, digits.digest, str(tmp_path / "out" / task.run.name))
+    assert shown.stdout.splitlines()[-4:] == [
+        f"connecting to the cluster at {address}",
+        "1 run at once, each on 3 cores",
+        f"started   {task.run.name}",
+        f"finished  {task.run.name}: test error 25.00%, 2.00 h",
+    ]
+
+
+def test_a_cluster_that_cannot_be_used_is_told(monkeypatch):
+    monkeypatch.setattr(cluster, "_imported", lambda: Cluster(ConnectionError("version mismatch")))
+    said = re.escape("No Ray cluster could be used at the address 'auto' (version mismatch). To run the sweep on this")
+    with pytest.raises(SweepError, match=said), cluster.connected("auto"):
+        pytest.fail("it was used")
+
+
 def test_a_worker_that_finds_other_data_says_so(digits, monkeypatch, tmp_path):
     monkeypatch.setattr(spread, "_confine", lambda _: None)
     one = Planned(Spec("plain", 8, input_shape=(28, 28, 1)), recipes.get("short").smoke(), 0)
