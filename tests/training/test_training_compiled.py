@@ -145,21 +145,51 @@ def wrong_loss(model):
     model.compile(optimizer=model.optimizer, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=not right))
 
 
-NETS = {"plain": 8, "v1": 8, "v2": 11}
-PAPER = [Spec(family, depth, width=8, input_shape=(16, 16, 3)) for family, depth in NETS.items()]
-KERAS_EXAMPLE = [Spec(family, NETS[family], width=8, style="keras-example") for family in ("v1", "v2")]
+PAPER = [Spec(family, 20) for family in ("plain", "v1", "v2")]
+KERAS_EXAMPLE = [Spec(family, 20, style="keras-example") for family in ("v1", "v2")]
+# Where the losses of three seeds lie, and between which bounds their mean does; ln 10 is 2.303.
+GUESSING = (2.28, 2.33, 2.29, 2.32)
+STARTS = {"plain-paper": GUESSING, "v1-paper": GUESSING, "v2-paper": GUESSING}
+STARTS |= {"v1-keras-example": (3, 9, 3.5, 7), "v2-keras-example": (2.3, 2.8, 2.33, 2.7)}
 
 
 @pytest.mark.parametrize("spec", PAPER + KERAS_EXAMPLE, ids=lambda spec: f"{spec.family}-{spec.style}")
-def test_a_net_starts_by_guessing(spec):
-    """The Keras example's classifier starts larger: in its v2 it costs a little, in v1 the features are larger too."""
-    losses = [first_loss(spec, seed) for seed in range(4)]
+def test_the_papers_nets_start_by_guessing_and_the_keras_examples_where_it_has_them_start(spec):
+    """ResNet-20 v1 of the Keras example starts at about 5, as published; its v2 at about 2.45."""
+    losses = [first_loss(spec, seed) for seed in range(3)]
     assert [found for found, _ in losses] == pytest.approx([wanted for _, wanted in losses], rel=1e-3)
-    mean = np.mean([found for found, _ in losses])
-    if spec.style == "paper":
-        assert mean == pytest.approx(math.log(10), abs=0.05)
-    else:
-        assert mean == pytest.approx(math.log(10), abs={"v1": 2, "v2": 0.5}[spec.family])
+    found = [loss for loss, _ in losses]
+    lowest, highest, least, most = STARTS[f"{spec.family}-{spec.style}"]
+    assert lowest < min(found) < max(found) < highest
+    assert least < np.mean(found) < most
+
+
+def published():
+    """Build ResNet-20 v1 of Keras's own layers, step by step as the Keras example does."""
+
+    def layer(x, filters, size=3, strides=1, activation=True, norm=True):
+        x = keras.layers.Conv2D(filters, size, strides=strides, padding="same", kernel_initializer="he_normal")(x)
+        x = keras.layers.BatchNormalization()(x) if norm else x
+        return keras.layers.Activation("relu")(x) if activation else x
+
+    inputs = keras.Input((32, 32, 3))
+    x = layer(inputs, 16)
+    for stack, filters in enumerate((16, 32, 64)):
+        for block in range(3):
+            strides = 2 if stack and not block else 1
+            y = layer(layer(x, filters, strides=strides), filters, activation=False)
+            if strides == 2:
+                x = layer(x, filters, 1, strides, activation=False, norm=False)
+            x = keras.layers.Activation("relu")(keras.layers.add([x, y]))
+    x = keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(x))
+    return keras.Model(inputs, keras.layers.Dense(10, activation="softmax", kernel_initializer="he_normal")(x))
+
+
+def test_the_keras_example_itself_starts_there(monkeypatch):
+    """It is the published net that does, seed for seed, and nothing that this package has made of it."""
+    ours = first_loss(KERAS_EXAMPLE[0])
+    monkeypatch.setattr(models, "build", lambda _: published())
+    assert first_loss(KERAS_EXAMPLE[0]) == pytest.approx(ours, rel=1e-3)
 
 
 @pytest.mark.parametrize("spec", KERAS_EXAMPLE, ids=lambda spec: spec.family)
