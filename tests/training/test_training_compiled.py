@@ -4,8 +4,10 @@ import contextlib
 import dataclasses
 import math
 import threading
+import time
 
-from resnet_lessons import backend, models, training
+from resnet_lessons import backend, machine, models, training
+from resnet_lessons.batches import Batches
 from resnet_lessons.specs import Spec
 
 import keras
@@ -305,6 +307,30 @@ def test_the_training_step_is_traced_once(monkeypatch, batches):
 def test_without_its_state_created_before_it_would_be_traced_twice(monkeypatch, batches):
     monkeypatch.setattr(training.compiled, "_create_state", lambda *_: None)
     assert traces(monkeypatch, batches) == 2
+
+
+@pytest.fixture(scope="module")
+def step_on_two_cores():
+    """Seconds that an update of ResNet-20 with 128 images takes on two cores, if twice as many halve it."""
+    _, seconds = training.time_updates(Spec("v1", 20), 128, updates=3)
+    return seconds * max(1, machine.usable_cores() / 2)
+
+
+@pytest.mark.skipif(len(backend.devices()) > 1, reason="has a GPU, on which an update takes less")
+@pytest.mark.parametrize("name", ["pad-crop-flip", "shift-flip"])
+def test_augmentation_takes_less_than_a_tenth_of_an_update(step_on_two_cores, name):
+    """Measured on a machine with nothing else to do it is half a hundredth and two hundredths."""
+    images = np.random.default_rng(0).integers(0, 256, (1280, 32, 32, 3), dtype=np.uint8)
+
+    def seconds(augment):
+        stream, times = Batches(images, np.zeros(1280, int), 128, augment, 0), []
+        for index in range(10):
+            began = time.thread_time()  # not what other processes take
+            stream.at(0, index)
+            times.append(time.thread_time() - began)
+        return np.median(times)
+
+    assert seconds(name) - seconds("none") < step_on_two_cores / 10
 
 
 def test_timing_gives_seconds():
