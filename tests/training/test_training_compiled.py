@@ -309,6 +309,12 @@ def test_without_its_state_created_before_it_would_be_traced_twice(monkeypatch, 
     assert traces(monkeypatch, batches) == 2
 
 
+@on_tensorflow
+@pytest.mark.skipif(len(backend.devices()) > 1, reason="has a GPU, where XLA helps")
+def test_xla_is_left_alone_on_a_processor():
+    assert training.compile_model(SPEC, RECIPE, 0, "float32").jit_compile is False
+
+
 @pytest.fixture(scope="module")
 def step_on_two_cores():
     """Seconds that an update of ResNet-20 with 128 images takes on two cores, if twice as many halve it."""
