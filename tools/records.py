@@ -188,7 +188,7 @@ def main(arguments=None):
         print(f"error: {error}", file=sys.stderr)
         return 1
     if chosen.command == "keep":
-        print("The README's table is written anew. Build the lessons that show records again: 01, 02, 03, 05, 09.")
+        print("The README's table is written anew. Build the lessons that show records again: 01, 02, 03, 05, 09, 10.")
     return 0
 
 

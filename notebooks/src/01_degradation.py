@@ -725,9 +725,9 @@ print(f"Each figure counts {counted:,} images; its standard error is {50 / np.sq
 #
 # ## 8 Summary
 #
-# - plain-56 starts to learn more slowly than plain-20: its *training* error is higher (computed). At full length it
-#   stays higher (quoted): that is degradation. A minute of training shows only the start; after 8,000 updates it is
-#   37.6% against 15.5%, of two seeds and of one (recorded).
+# - plain-56 starts to learn more slowly than plain-20: its *training* error is higher *(computed)*. At full length it
+#   stays higher *(quoted)*: that is degradation. A minute of training shows only the start; after 8,000 updates it is
+#   37.6% (mean of two seeds) against 15.5% (one seed) *(recorded)*.
 # - It is not overfitting: the training error itself is worse, where no image came twice.
 # - It is not vanishing gradients: before training the first layers' are larger than the last's, in plain-56 by far,
 #   and after it none is near zero.

@@ -847,7 +847,8 @@ for depth in (20, 56):
 results.table(recorded, columns=["network", "parameters", "recipe", "data"], recorded_only=True, tablefmt="html")
 
 # %% [markdown]
-# At 20 layers after 4,576 updates, a little more than half, when the rate has just fallen for the first time. At 56
+# At 20 layers after 4,576 updates, a little more than half, when the rate has just fallen for the first time: that
+# drop decides this figure, and an earlier one would give another. At 56
 # after 1,760, less than a quarter *(recorded: a line of the log every 352 updates; where a net has several seeds,
 # the plain net's error is their mean)*. So "greatly" depends on the depth. And at 56 layers it is more than speed:
 # plain-56 comes to rest at an error that its twin passes in the first quarter.

@@ -670,7 +670,7 @@ plots.show(
 # ## 7 The bug zoo
 #
 # Each of the nine specimens below is a piece of code that runs, trains and has a bug (one has two). Public code has
-# had each of them; the solution names a place where it was seen.
+# had most of them; where we know a place, the solution names it.
 #
 # **Read each specimen first, and name the line.** The docstring says what the function is meant to do. Then run the
 # cell. The check calls the function and looks at what comes back; it never reads the code. What it saw is folded

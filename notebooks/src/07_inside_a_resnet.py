@@ -645,9 +645,9 @@ if "ResNet-56" in deep:
 
 # %% [markdown]
 # In the stored run by 4.7, hardly more than in ResNet-20. 97% of these norms belong to paths of up to 9 branches,
-# and those are 6% of the paths. So what Veit et al. find in 110 layers holds for these 56: most of the gradient
-# comes by a minority of short paths. (They take the norm of single paths, times their number, so what cancels is
-# not taken off. And it is one net, and four images.) A small part of the gradient does not mean that a long path
+# and those are 6% of the paths. So by this measure, too, most of the gradient comes by a minority of short
+# paths. (Veit et al., who find that in 110 layers, take the norm of single paths, times their number, so what cancels
+# is not taken off. And ours is one net, and four images.) A small part of the gradient does not mean that a long path
 # does not matter for the *output*.
 #
 # ## 6 Grow a net
@@ -761,8 +761,8 @@ print(f"with a gradient after one update: {last} of 36 last gammas and betas, {o
 # - n units make $2^n$ paths, and their lengths are binomial; of the paths through 54 units 98% have 19 to 35
 #   branches *(computed)*.
 # - The gradient splits exactly by path length. One path brings the less the longer it is, and paths of one length
-#   cancel each other for the most part. In ResNet-56 97% of the norms belong to the shortest 6% of the paths
-#   *(computed, four images)*. In 110 layers most of the gradient comes by 10 to 34 layers *(quoted)*.
+#   cancel each other for the most part. In ResNet-56 97% of the norms, summed by length, belong to the shortest 6%
+#   of the paths *(computed, four images)*. In 110 layers most of the gradient comes by 10 to 34 layers *(quoted)*.
 # - A trained net can grow from 20 to 56 layers without changing its output; its new kernels get their first
 #   gradient once the silent $\gamma$ has been updated *(computed)*.
 #

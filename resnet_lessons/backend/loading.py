@@ -38,7 +38,9 @@ _NEEDED = (
 _START_UP = quiet_stderr() if "keras" not in sys.modules else contextlib.nullcontext()
 with _START_UP:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # later C++ chatter: errors only
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # leave of a GPU's memory what other kernels may need
+    # Of a GPU's memory leave what other kernels may need: TensorFlow takes all of it at first, JAX three quarters.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     try:
         import keras
     except (ImportError, ValueError) as error:  # a backend that is not installed, or that Keras does not know

@@ -66,7 +66,10 @@ def divide_processor(count):
         ValueError: on JAX, with a GPU, or after TensorFlow has begun to compute.
     """
     if BACKEND != "tensorflow" or tf.config.list_physical_devices("GPU"):
-        raise ValueError("Only TensorFlow's processor can be divided, and only where there is no GPU.")
+        raise ValueError(
+            "Only TensorFlow's processor can be divided, and only where there is no GPU: set "
+            "KERAS_BACKEND=tensorflow and CUDA_VISIBLE_DEVICES=-1."
+        )
     processor = tf.config.list_physical_devices("CPU")[0]
     try:
         tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * count)

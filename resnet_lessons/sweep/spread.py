@@ -180,7 +180,7 @@ def train_one(task):
     try:
         dataset = _same_data(task)
         done = training.train(run.spec, run.recipe, dataset, task.folder, run.seed, run.precision, progress=None)
-    except (ValueError, OSError) as error:  # written for users, as on the command line
+    except (ValueError, OSError) as error:  # told as they are; training it alone with --debug tells more
         return {"state": "failed", "reason": _one_line(error)}
     return {"state": "finished", "test_error": done.test_error, "hours": done.seconds / 3600}
 

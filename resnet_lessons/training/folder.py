@@ -58,6 +58,7 @@ class RunFolder:
                 f"Another process is training in {self.path}. Wait for it to end, or choose another folder."
             ) from None
         except OSError as error:
+            _remove(made)
             raise FolderError(f"{self.path} cannot be a run's folder ({error}). Choose another one.") from error
         try:
             for partial in PARTIALS.values():

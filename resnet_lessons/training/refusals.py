@@ -89,6 +89,11 @@ def refuse_other_data(folder, description, dataset):
 def refuse_other_devices(folder, settings):
     """Raise FolderError if the folder's run was begun on a processor that was divided otherwise than it is now."""
     now = settings.devices and backend.processor_parts()
+    if settings.devices and now is None:
+        raise FolderError(
+            f"{folder.path} was begun on a processor divided in {settings.devices}, which only TensorFlow can divide, "
+            "and only where it sees no GPU. Set KERAS_BACKEND=tensorflow and CUDA_VISIBLE_DEVICES=-1 to go on with it."
+        )
     if now != settings.devices:
         raise FolderError(
             f"{folder.path} was begun on a processor divided in {settings.devices}, and its parts decide the last "

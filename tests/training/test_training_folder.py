@@ -12,7 +12,7 @@ from pathlib import Path
 from resnet_lessons import backend, training
 from resnet_lessons.recipes import Recipe
 from resnet_lessons.specs import Spec
-from resnet_lessons.training import engine
+from resnet_lessons.training import engine, refusals
 
 import filelock
 import numpy as np
@@ -265,6 +265,30 @@ def test_a_folder_that_was_made_for_nothing_goes_again(tmp_path):
                 folder.describe({"a run": "has begun"})
             raise Reached
     assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "run.json", "runs", "there", "y"]
+
+
+def test_a_folder_that_cannot_be_locked_goes_again(tmp_path, monkeypatch):
+    def refuse(lock):
+        Path(lock.lock_file).touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    with (
+        pytest.raises(training.FolderError, match="cannot be a run's folder"),
+        training.RunFolder(tmp_path / "a/b").locked(),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "advice"), [(None, "Set KERAS_BACKEND=tensorflow and CUDA_VISIBLE_DEVICES=-1"), (2, "--devices 3")]
+)
+def test_a_run_on_a_divided_processor_goes_on_only_on_one_divided_alike(tmp_path, monkeypatch, parts, advice):
+    monkeypatch.setattr(backend, "processor_parts", lambda: parts)
+    begun = training.Settings(DROPPING, HELD_BACK, 0, "float32", "mirrored", True, devices=3)
+    with pytest.raises(training.FolderError, match=f"divided in 3.*{advice}"):
+        refusals.refuse_other_devices(training.RunFolder(tmp_path), begun)
 
 
 def test_a_finished_run_is_read_where_nothing_may_be_written(finished, checkpoint, reference, monkeypatch):
