@@ -404,6 +404,15 @@ def test_cancelling_the_cell_that_waits_stops_the_training(trainer):
     assert not trainer._last.run.finished
 
 
+@pytest.fixture
+def interrupts():
+    """Have Python answer an interrupt, which a process that a shell began in the background ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_interrupting_a_program_that_waits_stops_the_training(trainer):
     trainer.recipe = ENDLESS
     trainer.train()
