@@ -11,7 +11,7 @@ from .finding import Finding, pip_install, set_variable
 from .software import requirements
 
 DISK_ROOM = 1 * GB  # the CIFAR-10 archive, its decoded copy and shapes10 take 0.6 of it
-MEMORY_ROOM = 2 * GB  # lesson 01, with its six nets, takes 1.7 of it
+MEMORY_ROOM = 2 * GB  # lesson 02 takes 1.6 of it
 USEFUL_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "bf16")
 
 
