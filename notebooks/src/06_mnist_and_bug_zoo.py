@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 06 ResNet on MNIST, and a bug zoo
 #
-# *45 minutes to read and run, 75 more for the exercises and the specimens. All the training takes about 70 seconds on
+# *45 minutes to read and run, 75 more for the exercises and the specimens. All the training takes about 140 seconds on
 # two cores in fast mode, four minutes in full mode (estimated).*
 #
 # A network trains, and its accuracy looks good. Is it the network that its author meant to build? Many a program with
