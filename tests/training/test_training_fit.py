@@ -197,6 +197,7 @@ def test_a_second_owner_is_noticed_while_it_runs(batches, moment):
         training.fit(SPEC, RECIPE, batches, precision="float32", callbacks=[Another(moment)])
 
 
+@pytest.mark.skipif(backend.BACKEND == "jax", reason="On JAX the net is not asked after each update (see below)")
 def test_a_second_owner_that_covers_its_tracks_is_noticed_too(batches):
     """It takes the rate back before the epoch ends."""
 
@@ -217,6 +218,23 @@ def test_an_owner_that_sets_the_same_rate_is_let_alone(batches):
     recipe = dataclasses.replace(RECIPE, steps=2, drops=(), warmup_steps=0)
     run = training.fit(SPEC, recipe, batches, precision="float32", callbacks=[Another("on_epoch_end", 0.5)])
     assert run.finished
+
+
+@pytest.mark.skipif(backend.BACKEND != "jax", reason="TensorFlow's variables hold the state at all times")
+@pytest.mark.parametrize(("asking", "copies"), [([], range(1, 6)), ([Rates()], range(8, 99))])
+def test_on_jax_the_state_is_not_copied_at_each_update(monkeypatch, batches, asking, copies):
+    """What an epoch of 8 updates costs in copies; the second case, which asks after each, is the control."""
+    recipe = dataclasses.replace(RECIPE, steps=8, drops=(), warmup_steps=0, learning_rate=0.5)
+    copied, sync = [], keras.Model.jax_state_sync
+
+    def counting(model):
+        copied.append(not model._jax_state_synced)
+        sync(model)
+
+    monkeypatch.setattr(keras.Model, "jax_state_sync", counting)
+    batches.steps_per_epoch = 8
+    training.fit(SPEC, recipe, batches, precision="float32", callbacks=asking)
+    assert sum(copied) in copies
 
 
 # Steps
