@@ -847,11 +847,11 @@ for depth in (20, 56):
 results.table(recorded, columns=["network", "parameters", "recipe", "data"], recorded_only=True, tablefmt="html")
 
 # %% [markdown]
-# At 20 layers after 4,576 updates, a little more than half, when the rate has just fallen for the first time: that
-# drop decides this figure, and an earlier one would give another. At 56
-# after 1,760, less than a quarter *(recorded: a line of the log every 352 updates; where a net has several seeds,
-# the plain net's error is their mean)*. So "greatly" depends on the depth. And at 56 layers it is more than speed:
-# plain-56 comes to rest at an error that its twin passes in the first quarter.
+# At 20 layers after 4,576 updates with each of three seeds, a little more than half, when the rate has just fallen
+# for the first time: that drop decides this figure, and an earlier one would give another. At 56 after 1,408 or
+# 1,760, less than a quarter *(recorded: a line of the log every 352 updates; of the plain net the mean of three
+# seeds)*. So "greatly" depends on the depth. And at 56 layers it is more than speed: plain-56 comes to rest at an
+# error that its twin passes in the first quarter.
 #
 # And the explanation by gradients? Lesson 01 measured them: with batch norm the gradients of plain-56 do not vanish,
 # before training or after. They grow towards the first layer, and shortcuts make them even.
@@ -895,7 +895,7 @@ results.table(recorded, columns=["network", "parameters", "recipe", "data"], rec
 #   something new *(computed, toys, one seed)*.
 # - Shortcut A costs nothing, B 2,752 parameters at 20 layers and C 14,240 *(computed)*.
 # - With shortcuts an update takes about as long and achieves more *(computed, one seed, a minute)*. What plain-56
-#   ends at after 8,000 updates v1-56 has after 1,760; for 20 layers that is 4,576 *(recorded)*.
+#   ends at after 8,000 updates v1-56 has after 1,760 at most; for 20 layers that is 4,576 *(recorded, three seeds)*.
 #
 # **Sources.** K. He, X. Zhang, S. Ren, J. Sun, *Deep Residual Learning for Image Recognition*, arXiv 1512.03385,
 # 2015. The same, *Identity Mappings in Deep Residual Networks*, arXiv 1603.05027, 2016. P. Goyal et al., *Accurate,
