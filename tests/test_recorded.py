@@ -58,28 +58,31 @@ def _figures(group):
     run = group[0][0]
     images, batch = run["data"]["training_images"], run["recipe"]["batch_size"]
     updates = (images + batch - 1) // batch
-    paces = []
-    for _, log in group:
-        before = 0
+    paces, spent = {}, {}  # of each machine: of all its lines, and of each run that it had
+    for number, (one, log) in enumerate(group):
+        before, machine = 0, _machine(one)
         for line in log:
-            paces.append(line["seconds"] / (line["step"] - before))
+            for part in one.get("resumed", []):
+                machine = _machine(part) if part["epoch"] == line["epoch"] - 1 else machine
+            paces.setdefault(machine, []).append(line["seconds"] / (line["step"] - before))
+            hours = spent.setdefault(machine, {})
+            hours[number] = hours.get(number, 0) + line["seconds"] / 3600
             before = line["step"]
-    machines = []
-    for one, _ in group:
-        for part in [one, *one.get("resumed", [])]:
-            hardware = part["hardware"]
-            name = ", ".join(hardware["accelerators"]) or f"{hardware['processor']}, {hardware['cores']} cores"
-            machines += [] if name in machines else [name]
     return {
         "parameters": f"{run['result']['parameters']:,}",
         "test": _percent([one["result"]["test_error"] for one, _ in group]),
         "train": _percent([log[-1]["train_error"] for _, log in group]),
         "recipe": f"{run['recipe']['name']}, {run['recipe']['steps']:,} updates",
         "data": run["data"]["source"].split(":")[0],
-        "hardware": "; ".join(machines),
-        "epoch": f"{updates * statistics.median(paces):.0f}",
-        "hours": f"{sum(line['seconds'] for _, log in group for line in log) / len(group) / 3600:.2f}",
+        "hardware": "; ".join(paces),
+        "epoch": "; ".join(f"{updates * statistics.median(own):.0f}" for own in paces.values()),
+        "hours": "; ".join(f"{sum(own.values()) / len(own):.2f}" for own in spent.values()),
     }
+
+
+def _machine(part):
+    hardware = part["hardware"]
+    return ", ".join(hardware["accelerators"]) or f"{hardware['processor']}, {hardware['cores']} cores"
 
 
 def _percent(parts):

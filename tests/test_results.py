@@ -134,7 +134,7 @@ def test_a_run_that_was_taken_up_again_says_what_each_part_had(tmp_path):
     resumed = [{"epoch": 1, **recorded_runs.SURROUNDINGS, "hardware": {"processor": "another", "cores": 8}}]
     write_run(tmp_path / "a", RUN | {"resumed": resumed})
     record = results.read(tmp_path / "a")
-    assert [part["processor"] for part in record.hardware_of_all_parts] == ["some processor", "another"]
+    assert [record.hardware_of(epoch)["processor"] for epoch in (1, 2)] == ["some processor", "another"]
 
 
 def test_a_folder_that_does_not_exist_is_told(tmp_path):

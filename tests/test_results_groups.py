@@ -80,15 +80,27 @@ def test_seconds_of_an_epoch_are_the_median_and_hours_all_there_were(records):
     slow[1]["seconds"] = 3600.0
     [group] = results.groups(records({"lines": slow}))
     per_update = [9.5 / 352, 3600 / 352, 9.625 / 176]  # the last line has half the updates
-    assert group.epoch_seconds == pytest.approx(352 * statistics.median(per_update))
-    assert group.hours == pytest.approx((9.5 + 3600 + 9.625) / 3600)
+    [(seconds, hours)] = group.times.values()
+    assert seconds == pytest.approx(352 * statistics.median(per_update))
+    assert hours == pytest.approx((9.5 + 3600 + 9.625) / 3600)
 
 
-def test_hardware_is_named_once_each_kind(records):
+def test_hardware_is_named_once_each_kind_and_has_its_own_times(records):
     gpu = {"processor": "some processor", "cores": 8, "accelerators": ["A100"]}
     resumed = [{"epoch": 1, **recorded_runs.SURROUNDINGS, "hardware": gpu}]
-    [group] = results.groups(records({"seed": 0}, {"seed": 1, "resumed": resumed}))
+    fast = recorded_runs.log()  # two epochs, of 9.5 and 9.625 s
+    fast[1]["seconds"] = 0.5
+    [group] = results.groups(records({"seed": 0}, {"seed": 1, "resumed": resumed, "lines": fast}))
     assert group.hardware == "some processor, 2 cores; A100"
+    assert group.times["some processor, 2 cores"] == pytest.approx((9.5, (9.5 + 9.625 + 9.5) / 2 / 3600))
+    assert group.times["A100"] == pytest.approx((0.5, 0.5 / 3600))
+
+
+def test_a_machine_that_made_no_epoch_has_no_times(records):
+    gpu = {"processor": "some processor", "cores": 8, "accelerators": ["A100"]}
+    resumed = [{"epoch": 2, **recorded_runs.SURROUNDINGS, "hardware": gpu}]  # of two: it tested the net
+    [group] = results.groups(records({"resumed": resumed}))
+    assert group.hardware == "some processor, 2 cores"
 
 
 def test_no_records_are_no_groups():

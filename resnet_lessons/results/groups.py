@@ -78,22 +78,27 @@ class Group:
     @property
     def hardware(self):
         """What the runs had, in words, each kind of machine once."""
-        parts = [part for record in self.records for part in record.hardware_of_all_parts]
-        return "; ".join(dict.fromkeys(map(hardware_in_words, parts)))
+        return "; ".join(self.times)
 
     @property
-    def epoch_seconds(self):
-        """Seconds of one pass over the training images: the median of what the log's lines tell, validation included.
+    def times(self):
+        """What the runs took on each kind of machine: a dict of its name to (seconds an epoch, hours a run).
 
-        A median, because a machine that has other work now and then takes many times longer for an epoch.
+        An epoch is one pass over the training images, its seconds the median of what the log's lines tell, validation
+        included: a machine that has other work now and then takes many times longer. The hours are a mean over the runs
+        that were there, of what each spent there; whatever else the machine did meanwhile is in them.
         """
-        passed = [seconds for record in self.records for seconds in record.seconds_per_update]
-        return statistics.median(passed) * -(-self.data["training_images"] // self.recipe["batch_size"])
-
-    @property
-    def hours(self):
-        """Hours that one run took, a mean; whatever else the machine did meanwhile is in them."""
-        return statistics.mean(sum(epoch.seconds for epoch in record.log) for record in self.records) / 3600
+        updates = -(-self.data["training_images"] // self.recipe["batch_size"])
+        paces, hours = defaultdict(list), defaultdict(list)
+        for record in self.records:
+            there = defaultdict(list)  # this run's lines by the machine that made them, one that made none left out
+            for line, pace in zip(record.log, record.seconds_per_update, strict=True):
+                machine = hardware_in_words(record.hardware_of(line.epoch))
+                paces[machine].append(pace)
+                there[machine].append(line.seconds)
+            for machine, seconds in there.items():
+                hours[machine].append(sum(seconds) / 3600)
+        return {name: (updates * statistics.median(paces[name]), statistics.mean(hours[name])) for name in paces}
 
 
 def mean_and_deviation(values):

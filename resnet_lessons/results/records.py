@@ -95,10 +95,10 @@ class Record:
     devices: int | None = None
     resumed: tuple[Mapping, ...] = ()
 
-    @property
-    def hardware_of_all_parts(self):
-        """The hardware it began on, then that of each time it was taken up again."""
-        return (self.hardware, *(part["hardware"] for part in self.resumed))
+    def hardware_of(self, epoch):
+        """Return the hardware that made an epoch: of the last time the run was taken up before it, or as it began."""
+        parts = [part["hardware"] for part in self.resumed if part["epoch"] < epoch]
+        return parts[-1] if parts else self.hardware
 
     @property
     def seconds_per_update(self):

@@ -62,7 +62,8 @@ def table(records=None, *, columns=None, recorded_only=False, parameters=None, t
     """Return the published table with the recorded runs beside it, as text; what is not known is left empty.
 
     Papers and Keras example report errors on the original CIFAR-10; the column "data" says what the recorded ones are
-    on. Several seeds are a mean ± standard deviation (n - 1), with their number in brackets.
+    on. Several seeds are a mean ± standard deviation (n - 1), with their number in brackets. Where the runs of a row
+    had several kinds of machine, seconds and hours are listed in the order of "hardware".
 
     Args:
         records: as for ``rows``.
@@ -162,7 +163,7 @@ _CELLS = {  # column: a function of a row and of ``parameters``
     "recipe": _recorded(lambda group: f"{group.recipe['name']}, {group.recipe['steps']:,} updates"),
     "data": _recorded(lambda group: group.data_title),
     "hardware": _recorded(lambda group: group.hardware),
-    "epoch_seconds": _recorded(lambda group: f"{group.epoch_seconds:.0f}"),
+    "epoch_seconds": _recorded(lambda group: "; ".join(f"{seconds:.0f}" for seconds, _ in group.times.values())),
     "keras_example_seconds": lambda row, _: str(row.keras_example.epoch_seconds) if row.keras_example else "",
-    "hours": _recorded(lambda group: f"{group.hours:.2f}"),
+    "hours": _recorded(lambda group: "; ".join(f"{hours:.2f}" for _, hours in group.times.values())),
 }
