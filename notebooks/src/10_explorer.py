@@ -141,9 +141,10 @@ plots.recorded_curves(ax, runs[:6], validation=True)
 plots.show(fig, "Errors against updates of the recorded runs of ResNet-20, on training images and on held-back ones.")
 
 # %% [markdown]
-# **Figure.** On CIFAR-10 both errors fall once more when the learning rate does, at half of the 8,000 updates; in
-# the end training is at 12.3% and validation at 15.6%, means of three seeds. On shapes10 both are below 2% after 700
-# updates.
+# **Figure.** By `short` on CIFAR-10 both errors fall once more when the learning rate does, at half of the 8,000
+# updates; in the end training is at 12.3% and validation at 15.6%. By `fast-accuracy` they fall all the way, fastest
+# near the end, where the rate nears 0, to 6.7% and 12.6%. These are means of three seeds. On shapes10 both are below
+# 2% after 700 updates.
 #
 # ## 2 What a control costs
 #
