@@ -9,7 +9,13 @@ TRAIN, HELD_BACK, TEST, BATCH = 45_000, 5_000, 10_000, 128
 PASS = 352  # updates: 351 batches of 128 images and one of 72
 
 SURROUNDINGS = {
-    "versions": {"resnet-lessons": "0.1.0", "python": "3.12.1", "keras": "3.15.1", "numpy": "2.4.6"},
+    "versions": {
+        "resnet-lessons": "0.1.0",
+        "python": "3.12.1",
+        "keras": "3.15.1",
+        "tensorflow": "2.21.0",
+        "numpy": "2.4.6",
+    },
     "hardware": {"processor": "some processor", "cores": 2, "accelerators": []},
     "git": {"commit": "c0ffee", "changed": False},
 }

@@ -138,13 +138,18 @@ def test_what_ships_names_no_place_on_the_machine_that_made_it():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Made-up records: two seeds, one with a slow epoch, and one run on shapes10."""
+    """Made-up records: two seeds, one with a slow epoch, a run that changed machines, and one on shapes10."""
     slow = recorded_runs.log()
     slow[0]["seconds"] = 4000.0
     drawn = recorded_runs.run()["data"] | {"name": "shapes10", "source": "shapes10: drawn"}
     recorded_runs.write(tmp_path / "records" / "a", recorded_runs.run(seed=0))
     recorded_runs.write(tmp_path / "records" / "b", recorded_runs.run(slow, seed=1, test_wrong=1_700), slow)
-    recorded_runs.write(tmp_path / "records" / "c", recorded_runs.run(spec=Spec("plain", 20)))
+    gpu = {"processor": "x", "cores": 8, "accelerators": ["A100"]}
+    moved = {"epoch": 1, **recorded_runs.SURROUNDINGS, "hardware": gpu}
+    lines = recorded_runs.log()
+    lines[1]["seconds"] = 2000.0
+    begun = recorded_runs.run(lines, spec=Spec("plain", 20), resumed=[moved])
+    recorded_runs.write(tmp_path / "records" / "c", begun, lines)
     recorded_runs.write(tmp_path / "records" / "d", recorded_runs.run(data=drawn))
     return tmp_path / "records"
 
@@ -188,6 +193,9 @@ def test_a_changed_figure_and_a_missing_row_are_told(folder):
         ("2 cores", "4 cores"),
         ("269,722", "269,723"),
         (" 0.56 ", " 0.55 "),
+        ("10; 2000", "2000; 10"),
+        ("0.00; 0.56", "0.56; 0.00"),
+        ("2 cores; A100", "A100; 2 cores"),
         ("CIFAR-10, original", "CIFAR-10, JPEG re-encoding"),
     ],
 )

@@ -79,6 +79,7 @@ def test_a_quoted_number_belongs_to_another_network(row, owner, accuracy):
 
 
 RUN, LINES = recorded_runs.run(), recorded_runs.log()
+WITHOUT_BACKEND = {name: told for name, told in RUN["versions"].items() if name != "tensorflow"}
 LINE = LINES[0]
 NEEDED = sorted(set(RUN) - {"strategy"})
 
@@ -165,12 +166,14 @@ def test_a_record_without_its_provenance_is_refused(tmp_path, key, empty):
         ({"data": {"name": "cifar10", "source": ""}}, "lack source, sha256, training_images, validation_images"),
         ({"data": RUN["data"] | {"training_images": 0}}, "training_images must be a whole number of at least 1"),
         ({"data": RUN["data"] | {"validation_images": "5000"}}, "validation_images must be a whole number"),
-        ({"versions": {"python": "3.12"}}, "versions must say numpy, resnet-lessons of every part"),
+        ({"versions": {"python": "3.12"}}, "versions must say keras, numpy, resnet-lessons of every part"),
+        ({"versions": WITHOUT_BACKEND}, "versions must say tensorflow or jax"),
         ({"hardware": {"processor": "some"}}, "hardware must say cores"),
         ({"git": {"commit": "c0ffee"}}, "git must hold commit and changed, or release"),
         ({"resumed": {"epoch": 1}}, "resumed must be a list"),
-        ({"resumed": [{"epoch": 1}]}, "versions must say numpy"),
+        ({"resumed": [{"epoch": 1}]}, "versions must say keras, numpy"),
         ({"resumed": [recorded_runs.SURROUNDINGS | {"git": "c0ffee"}]}, "git must hold commit"),
+        ({"resumed": [recorded_runs.SURROUNDINGS]}, "after which epoch"),
         ({"result": {"error": 0.1}}, "test_error must be a number"),
         ({"result": RUN["result"] | {"test_error": 8.75}}, "test_error must be a number from 0 to 1. Received: 8.75"),
         ({"result": RUN["result"] | {"test_error": math.nan}}, "NaN is not a number"),

@@ -1,4 +1,4 @@
-"""Recorded runs that differ in nothing but the seed, put together."""
+"""Recorded runs of one network, recipe, precision and data, put together over their seeds."""
 
 import json
 import statistics
@@ -114,7 +114,7 @@ def hardware_in_words(hardware):
 
 
 def groups(records=None, *, data=None, recipe=None, specs=None):
-    """Put recorded runs together that differ in nothing but the seed; of one that was made twice, the first counts.
+    """Put the seeds of recorded runs together, whatever machine had them; of a seed that ran twice, the first counts.
 
     Args:
         records: some ``Record``; None: those that ship.

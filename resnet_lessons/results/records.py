@@ -154,7 +154,8 @@ _NEEDED = {  # key: what it must be
     "command": str,
     "result": dict,
 }
-_SURROUNDINGS = {"versions": {"resnet-lessons", "python", "numpy"}, "hardware": {"processor", "cores"}}
+_SURROUNDINGS = {"versions": {"resnet-lessons", "python", "keras", "numpy"}, "hardware": {"processor", "cores"}}
+_BACKENDS = {"tensorflow", "jax"}
 _KINDS = {dict: "an object", int: "a whole number", str: "a text", bool: "true or false"}
 
 
@@ -172,6 +173,9 @@ def _provenance(run, path):
         raise _fault(path, f"resumed must be a list of objects. Received: {resumed!r}")
     for part in (run, *resumed):
         _check_surroundings(part, path)
+    for part in resumed:
+        if type(part.get("epoch")) is not int or part["epoch"] < 0:
+            raise _fault(path, f"resumed must say after which epoch. Received: {part.get('epoch')!r}")
     _check_result(run["result"], run["data"]["validation_images"] > 0, path)
     try:
         spec = Spec(**run["spec"])
@@ -204,6 +208,9 @@ def _check_surroundings(part, path):
         lacking = sorted(names - set(told if isinstance(told, dict) else ()))
         if lacking:
             raise _fault(path, f"{key} must say {', '.join(lacking)} of every part of the run. Received: {told!r}")
+    if not _BACKENDS & set(part["versions"]):
+        told = part["versions"]
+        raise _fault(path, f"versions must say tensorflow or jax of every part of the run. Received: {told!r}")
     git = part.get("git")
     if not isinstance(git, dict) or not ({"commit", "changed"} <= set(git) or "release" in git):
         raise _fault(path, f"git must hold commit and changed, or release. Received: {git!r}")

@@ -63,7 +63,8 @@ def table(records=None, *, columns=None, recorded_only=False, parameters=None, t
 
     Papers and Keras example report errors on the original CIFAR-10; the column "data" says what the recorded ones are
     on. Several seeds are a mean ± standard deviation (n - 1), with their number in brackets. Where the runs of a row
-    had several kinds of machine, seconds and hours are listed in the order of "hardware".
+    had several kinds of machine, seconds and hours are listed in the order of "hardware"; of a run that changed
+    machines, each has its part.
 
     Args:
         records: as for ``rows``.
