@@ -4,10 +4,11 @@ import dataclasses
 import json
 import shutil
 
-from resnet_lessons import data, results
+from resnet_lessons import data, results, training
 from resnet_lessons.cli import training as commands
 from resnet_lessons.results import comparison, records
 
+import keras
 import numpy as np
 import pytest
 import recorded_runs
@@ -59,6 +60,8 @@ def test_a_run_comes_out_the_same_to_the_bit_and_that_is_said(shipped, tmp_path)
     error = f"{100 * described[0]['result']['test_error']:.2f}%"
     assert f"{error} recorded, {error} now: +0.00 points" in done.stdout
     assert "the same in all 2 epochs, but for the seconds" in done.stdout
+    assert "not repeat" not in done.stdout
+    assert "bit for bit" not in done.stdout
     digest = described[0]["data"]["sha256"][:12]
     assert done.stdout.count(digest) == 2
     assert "the same" in done.stdout.partition(digest)[2].partition("network")[0]
@@ -107,6 +110,29 @@ def test_a_log_that_differs_is_told_with_what_was_different(shipped):
     assert f"1.0 recorded, {np.__version__} now" in tail
     assert "abacus recorded, " in tail
     assert "c0ffee recorded, " in tail
+
+
+@pytest.mark.usefixtures("again")
+def test_another_machine_is_told_before_anything_is_trained(shipped):
+    change(shipped, versions={"jax": "0.11.2"}, hardware={"accelerators": ["H200"]}, precision="float32")
+    head = run("reproduce", "small").stdout.partition("network")[0]
+    assert f"jax 0.11.2, keras {keras.__version__}, on H200" in head
+    assert "not the same, so the log will not repeat to the bit" in " ".join(head.split())
+
+
+def test_a_run_that_was_not_deterministic_is_told_before_and_after(shipped, again):
+    for folder in (shipped, again):
+        change(folder, deterministic=False)
+    said = " ".join(run("reproduce", "small").stdout.split())
+    assert "the run was not deterministic, so the log will not repeat to the bit" in said
+    assert "repeats bit for bit no: the recorded run was not asked to" in said
+
+
+@pytest.mark.usefixtures("again")
+def test_a_precision_that_is_slow_here_is_told(monkeypatch):
+    monkeypatch.setattr(training, "choose_precision", lambda wanted="auto": "bfloat8" if wanted == "auto" else wanted)
+    said = " ".join(run("reproduce", "small").stdout.split())
+    assert "float32 as recorded, though this machine is faster in bfloat8" in said
 
 
 @pytest.mark.usefixtures("shipped")

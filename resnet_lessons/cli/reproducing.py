@@ -55,7 +55,8 @@ def reproduce(ctx, name, listing, source, devices, out):
     is_same = dataset.digest == recorded.data["sha256"]
     words = "the same" if is_same else "other data: what comes out is a result of its own"
     then, now = _data(recorded.data["source"], recorded.data["sha256"]), _data(dataset.source, dataset.digest)
-    click.echo(tables.facts([("recorded on", then), ("now on", f"{now}\n{words}")]) + "\n")
+    facts = [("recorded on", then), ("now on", f"{now}\n{words}"), *_machines(recorded, training)]
+    click.echo(tables.facts(facts) + "\n")
     announce(settings.spec, settings.recipe, settings.seed, dataset, settings.precision, folder)
     watch = {"precision": settings.precision, "strategy": settings.strategy, "deterministic": settings.deterministic}
     call = (settings.spec, settings.recipe, dataset, out, settings.seed)
@@ -76,6 +77,27 @@ def _data(source, digest):
     return f"{source} (SHA-256 {digest[:12]})"
 
 
+def _machines(recorded, training):
+    """Return on what the run was trained and will be, and whether it can come out the same to the bit."""
+    provenance = training.provenance
+    versions, hardware = provenance.versions(), provenance.hardware()
+    before = [_machine(recorded.versions, recorded.hardware)]
+    before += [_machine(part["versions"], part["hardware"]) for part in recorded.resumed]
+    then, now = "; ".join(dict.fromkeys(before)), _machine(versions, hardware)
+    verdict = "the same" if then == now else "not the same, so the log will not repeat to the bit"
+    if then == now and not recorded.deterministic:
+        verdict = "the same, but the run was not deterministic, so the log will not repeat to the bit"
+    faster = training.choose_precision()
+    slow = f"\n{recorded.precision} as recorded, though this machine is faster in {faster}"
+    return [("trained with", then), ("now with", f"{now}\n{verdict}{slow if faster != recorded.precision else ''}")]
+
+
+def _machine(versions, hardware):
+    """Name the backend, its version, and what computes."""
+    backend = next(name for name in ("jax", "tensorflow") if name in versions)
+    return f"{backend} {versions[backend]}, keras {versions['keras']}, on {results.hardware_in_words(hardware)}"
+
+
 def _outcome(recorded, now):
     """Return what came out, as pairs of a topic and a text."""
     then, again = (100 * record.result["test_error"] for record in (recorded, now))
@@ -88,4 +110,6 @@ def _outcome(recorded, now):
     else:
         epoch, field, before, after = found.first_difference
         pairs += [("log", f"differs first in epoch {epoch}: {field} {before} recorded, {after} now")]
+    if not recorded.deterministic:
+        pairs += [("repeats bit for bit", "no: the recorded run was not asked to")]
     return pairs + [(name, f"{before} recorded, {after} now") for name, before, after in found.around]

@@ -5,7 +5,7 @@ folder a run, as training wrote it, and refuses one whose log and summary do not
 ``table`` puts both kinds of figures side by side. Lessons 01, 02, 03, 05, 09 and 10 show them.
 """
 
-from .groups import Group, all_but_the_seed, groups, training_set
+from .groups import Group, all_but_the_seed, groups, hardware_in_words, training_set
 from .published import (
     HE_2015,
     HE_2016_DEPTHS,
@@ -39,6 +39,7 @@ __all__ = [
     "Row",
     "all_but_the_seed",
     "groups",
+    "hardware_in_words",
     "load",
     "published",
     "read",
