@@ -30,8 +30,8 @@ class Schedule(keras.callbacks.Callback):
     """Set the learning rate before each update: the one owner of the rate.
 
     On JAX, ``fit`` holds the net's state back between updates, and a callback that asks for its ``model`` has all of it
-    copied there and back: 10 ms for 56 layers, more than an update takes on a fast GPU. So the net is asked only when
-    the rate changes and as an epoch ends, and a second owner is noticed then.
+    copied there and back, which for 56 layers takes tens of milliseconds on two cores (docs/performance.md). So the net
+    is asked only when the rate changes and as an epoch ends, and a second owner is noticed then.
 
     Args:
         recipe: whose ``lr_at`` is obeyed.
@@ -47,6 +47,8 @@ class Schedule(keras.callbacks.Callback):
         """Set the rate of the update to come."""
         rate = self.recipe.lr_at(self.step)
         if rate != self._set:
+            if self._set is not None:
+                self._refuse_another_rate()
             self.model.optimizer.learning_rate = self._set = rate
 
     def on_train_batch_end(self, batch, logs=None):  # noqa: ARG002

@@ -213,6 +213,17 @@ def test_a_second_owner_that_covers_its_tracks_is_noticed_too(batches):
         training.fit(SPEC, RECIPE, batches, precision="float32", callbacks=[Hidden()])
 
 
+def test_a_second_owner_whose_rate_a_drop_would_cover_is_noticed(batches):
+    """It sets the rate once; before the epoch ends the recipe sets another."""
+    once = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, **_: batch or setattr(once.model.optimizer, "learning_rate", 1e-3)
+    )
+    recipe = dataclasses.replace(RECIPE, steps=8, drops=(0.25,), warmup_steps=0)
+    batches.steps_per_epoch = 8
+    with pytest.raises(ValueError, match=r"The recipe alone sets .* Received: 0.001, where it had set"):
+        training.fit(SPEC, recipe, batches, precision="float32", callbacks=[once])
+
+
 def test_an_owner_that_sets_the_same_rate_is_let_alone(batches):
     """Negative control."""
     recipe = dataclasses.replace(RECIPE, steps=2, drops=(), warmup_steps=0)
