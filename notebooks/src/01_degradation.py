@@ -304,7 +304,7 @@ assert all(0 <= error <= 100 for error in final.values())
 #   the shape of the paper's in an eighth of its updates: batches of 128, and a rate of 0.1 that falls to a tenth after
 #   4,000 updates and again after 6,000.
 #
-# **Predict.** In which order do 20, 32, 44 and 56 layers end, from the lowest training error to the highest?
+# **Predict.** Is plain-32 nearer to plain-20 or to plain-56? And plain-44?
 
 # %%
 from resnet_lessons import results
@@ -332,9 +332,12 @@ results.table(recorded, columns=columns, recorded_only=True, tablefmt="html")
 # figure of the paper.
 #
 # Degradation is a statement about the *training* errors: that of plain-56 stays above that of plain-20 after both
-# lines have become flat. The two rows say so: 39.9% against 15.6%, means of three seeds *(recorded)*. And it grows
-# with depth, layer by layer as it were: 20.7% with 32 layers, 33.1% with 44 (one seed each). Depth also makes the
-# result less certain: the three seeds of plain-20 lie half a point apart, those of plain-56 at 35.0, 40.2 and 44.5%.
+# lines have become flat. The first row and the last say so: 39.9% against 15.6%, means of three seeds *(recorded)*.
+# Between them stand 20.7% with 32 layers and 33.1% with 44, one seed each. The seeds of plain-20 lie half a point
+# apart, those of plain-56 at 35.0, 40.2 and 44.5%, so one seed of plain-44 does not tell how far it is from plain-56.
+# (Some of the seeds were trained on another machine than others, and by JAX; what of the spread is due to that, three
+# runs cannot say.)
+#
 # (A part of the gap may be a late start that the short schedule froze: lesson 09.) What you measure in a minute is
 # how the two nets start.
 #
@@ -731,7 +734,8 @@ print(f"Each figure counts {counted:,} images; its standard error is {50 / np.sq
 #
 # - plain-56 starts to learn more slowly than plain-20: its *training* error is higher *(computed)*. At full length it
 #   stays higher *(quoted)*: that is degradation. A minute of training shows only the start; after 8,000 updates it is
-#   39.9% against 15.6%, means of three seeds, and 32 and 44 layers lie between in their order *(recorded)*.
+#   39.9% against 15.6%, means of three seeds; 32 and 44 layers, one seed each, lie between, in this order
+#   *(recorded)*.
 # - It is not overfitting: the training error itself is worse, where no image came twice.
 # - It is not vanishing gradients: before training the first layers' are larger than the last's, in plain-56 by far,
 #   and after it none is near zero.

@@ -1,7 +1,7 @@
 """Sweeps: many runs, networks times seeds, from one TOML file, spread over this machine or a cluster with Ray.
 
 ``read`` turns the file into a ``Plan``, ``standing`` says what of it is done, ``run`` does the rest; killed at any
-moment, the same call goes on where it was. Lesson 09's recorded runs were made so.
+moment, the same call goes on where it was. Lesson 09 reads such a file.
 """
 
 from .cluster import check_address
