@@ -104,12 +104,14 @@ def test_a_log_that_differs_is_told_with_what_was_different(shipped):
     changed[1]["train_loss"] = 1.25
     path.write_text("".join(json.dumps(line) + "\n" for line in changed))
     change(shipped, versions={"numpy": "1.0"}, hardware={"processor": "abacus"}, git={"commit": "c0ffee"})
+    change(shipped, environment={"XLA_FLAGS": "--xla_something"})
     done = run("reproduce", "small")
     tail = done.stdout.rpartition("of training")[2]
     assert "differs first in epoch 2: train_loss 1.25 recorded, " in tail
     assert f"1.0 recorded, {np.__version__} now" in tail
     assert "abacus recorded, " in tail
     assert "c0ffee recorded, " in tail
+    assert "--xla_something recorded, none now" in " ".join(tail.split())
 
 
 @pytest.mark.usefixtures("again")

@@ -174,6 +174,7 @@ def test_a_record_without_its_provenance_is_refused(tmp_path, key, empty):
         ({"resumed": [{"epoch": 1}]}, "versions must say keras, numpy"),
         ({"resumed": [recorded_runs.SURROUNDINGS | {"git": "c0ffee"}]}, "git must hold commit"),
         ({"resumed": [recorded_runs.SURROUNDINGS]}, "after which epoch"),
+        ({"environment": ["XLA_FLAGS"]}, "environment must be an object"),
         ({"result": {"error": 0.1}}, "test_error must be a number"),
         ({"result": RUN["result"] | {"test_error": 8.75}}, "test_error must be a number from 0 to 1. Received: 8.75"),
         ({"result": RUN["result"] | {"test_error": math.nan}}, "NaN is not a number"),

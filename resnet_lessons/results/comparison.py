@@ -41,9 +41,10 @@ def _around(record):
     """Return all that may change what comes out but the data: a dict of texts."""
     told = {"precision": record.precision, "strategy": str(record.strategy), "devices": str(record.devices)}
     told |= {"repeats bit for bit": "yes" if record.deterministic else "no"}
-    parts = [(record.versions, record.hardware, record.git), *_resumed(record)]
-    for versions, hardware, git in parts:
-        named = dict(versions) | {key: hardware.get(key) for key in ("processor", "cores", "accelerators", "system")}
+    parts = [(record.versions, record.hardware, record.git, record.environment), *_resumed(record)]
+    for versions, hardware, git, environment in parts:
+        named = {**versions, **environment}
+        named |= {key: hardware.get(key) for key in ("processor", "cores", "accelerators", "system")}
         named |= {"commit": git.get("commit") or git.get("release"), "uncommitted changes": git.get("changed", False)}
         for name, value in named.items():
             text = ", ".join(value) or "none" if isinstance(value, list) else str("unknown" if value is None else value)
@@ -55,7 +56,7 @@ def _around(record):
 
 
 def _resumed(record):
-    return [(part["versions"], part["hardware"], part["git"]) for part in record.resumed]
+    return [(part["versions"], part["hardware"], part["git"], part.get("environment", {})) for part in record.resumed]
 
 
 def _first_difference(before, after):

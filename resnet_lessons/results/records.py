@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from resnet_lessons.specs import Spec
@@ -75,7 +75,8 @@ class Record:
         log: an ``Epoch`` for each epoch.
         strategy: None, or "mirrored".
         devices: the parts of a divided processor that "mirrored" was over; None on GPUs, and in older records.
-        resumed: for each time it was taken up again the "epoch" done by then, "versions", "hardware" and "git".
+        resumed: for each time it was taken up again the "epoch" done by then, and its surroundings as above.
+        environment: variables that change how a backend computes, such as "XLA_FLAGS"; empty in older records.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Record:
     strategy: str | None = None
     devices: int | None = None
     resumed: tuple[Mapping, ...] = ()
+    environment: Mapping = field(default_factory=dict)
 
     def hardware_of(self, epoch):
         """Return the hardware that made an epoch: of the last time the run was taken up before it, or as it began."""
@@ -186,6 +188,7 @@ def _provenance(run, path):
         "strategy": run.get("strategy"),
         "devices": run.get("devices"),
         "resumed": tuple(resumed),
+        "environment": run.get("environment", {}),
     }
 
 
@@ -211,6 +214,8 @@ def _check_surroundings(part, path):
     if not _BACKENDS & set(part["versions"]):
         told = part["versions"]
         raise _fault(path, f"versions must say tensorflow or jax of every part of the run. Received: {told!r}")
+    if not isinstance(part.get("environment", {}), dict):
+        raise _fault(path, f"environment must be an object. Received: {part['environment']!r}")
     git = part.get("git")
     if not isinstance(git, dict) or not ({"commit", "changed"} <= set(git) or "release" in git):
         raise _fault(path, f"git must hold commit and changed, or release. Received: {git!r}")

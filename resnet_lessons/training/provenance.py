@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import os
 import platform
 import shlex
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from resnet_lessons import __version__, backend, machine, recipes
 from resnet_lessons.specs import Spec
 
+ENVIRONMENT = ("KERAS_BACKEND", "XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "NVIDIA_TF32_OVERRIDE")
 OPTIONS = ("block", "shortcut", "style", "skip", "order")  # of the command, each a field of Spec
 
 
@@ -35,9 +37,15 @@ def describe(settings, dataset):
 
 
 def surroundings():
-    """Return what a part of a run had around it: versions, hardware, this package's commit, and when it began."""
+    """Return what a part of a run had around it: versions, hardware, this package's commit, switches, when it began."""
     now = datetime.datetime.now(datetime.UTC)
-    return {"versions": versions(), "hardware": hardware(), "git": commit(), "began": now.isoformat(timespec="seconds")}
+    found = {"versions": versions(), "hardware": hardware(), "git": commit(), "environment": environment()}
+    return found | {"began": now.isoformat(timespec="seconds")}
+
+
+def environment():
+    """Return the environment variables that are set and change how a backend computes, a dict of name to value."""
+    return {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
 
 
 def versions():

@@ -65,6 +65,14 @@ def test_it_says_with_what(described):
     assert datetime.datetime.fromisoformat(described["began"]).tzinfo is not None
 
 
+def test_it_says_which_switches_of_the_backend_were_set(monkeypatch):
+    for name in provenance.ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_disable_hlo_passes=algsimp")
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert provenance.surroundings()["environment"] == {"XLA_FLAGS": "--xla_disable_hlo_passes=algsimp"}
+
+
 def test_it_says_what_came_out(described, reference):
     run, folder = reference
     result = described["result"]

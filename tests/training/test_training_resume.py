@@ -139,7 +139,7 @@ def test_parts_of_a_run_are_on_record(often_stopped):
     description = json.loads((often_stopped[2] / "run.json").read_text())
     before = [kept for _, _, kept in STOPS.values()]  # each call goes on after what the one before has left
     assert [part["epoch"] for part in description["resumed"]] == [kept for kept in before if kept]
-    assert set(description["resumed"][0]) == {"epoch", "versions", "hardware", "git", "began"}
+    assert set(description["resumed"][0]) == {"epoch", "versions", "hardware", "git", "environment", "began"}
 
 
 # Stopped by a callback
