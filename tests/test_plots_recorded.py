@@ -71,6 +71,15 @@ def test_what_held_no_images_back_has_no_marks(ax, groups):
     assert len(ax.get_lines()) == 1
 
 
+@pytest.mark.parametrize(("epochs", "scale", "label"), [(8, "linear", "update"), (9, "log", "update (logarithmic)")])
+def test_updates_have_a_logarithmic_scale_if_one_run_is_over_four_times_as_long(ax, tmp_path, epochs, scale, label):
+    for depth, count in ((20, 2), (32, epochs)):
+        lines = recorded_runs.log(epochs=count)
+        recorded_runs.write(tmp_path / str(depth), recorded_runs.run(lines, spec=Spec("v1", depth)), lines)
+    plots.recorded_curves(ax, [(group.spec.name, group) for group in results.groups(results.load(tmp_path))])
+    assert (ax.get_xscale(), ax.get_xlabel()) == (scale, label)
+
+
 def test_six_groups_differ_in_dashes_and_the_legend_covers_none(ax, groups):
     plots.recorded_curves(ax, groups(*[1] * 6))
     dashes = {(line.get_linestyle(), tuple(line._dash_pattern[1] or ())) for line in ax.get_lines()}

@@ -9,7 +9,8 @@ def recorded_curves(ax, groups, *, validation=False):
     """Draw the training error of recorded runs, a line each group: the mean over its seeds.
 
     The band reaches from the lowest to the highest of the seeds; a group of one seed has none. The training error is
-    a mean over an epoch while the net was changing, and stands at the epoch's end.
+    a mean over an epoch while the net was changing, and stands at the epoch's end. Where one group has more than four
+    times the updates of another, the scale of updates is logarithmic, and says so.
 
     Args:
         ax: where to draw.
@@ -31,7 +32,10 @@ def recorded_curves(ax, groups, *, validation=False):
         if validation and group.val_error is not None:
             mean = _errors(group, "val_error").mean(axis=0)
             ax.plot(steps, mean, MARKERS[number], color=COLOURS[number], ms=3, label=f"{label}, validation")
-    ax.set(xlabel="update", ylabel="error (%)")
+    ends = [group.records[0].log[-1].step for _, group in groups]
+    far_apart = bool(ends) and max(ends) > 4 * min(ends)
+    ax.set(xlabel="update (logarithmic)" if far_apart else "update", ylabel="error (%)")
+    ax.set_xscale("log" if far_apart else "linear")
     if groups:
         ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))  # beside the lines
     return ax
