@@ -15,8 +15,8 @@
 # - take pieces away and see which of them is missed.
 #
 # You should have read [lesson 01](01_degradation.ipynb) and [lesson 02](02_residual_blocks.ipynb). Every number is
-# *computed* in a cell above it, *recorded* in a run that ships with the package or *quoted* from a paper, and the text
-# says which.
+# *computed* in a cell above it, *recorded* in a run that ships with the package or *quoted* from a paper, and the
+# text says which.
 
 # %% [markdown]
 # ## 1 From units to a network
@@ -265,9 +265,9 @@ widgets.time_table([recipe, recipes.get("he2015")], timing, batch_size=64)
 #
 # ## 3 The recipe, piece by piece
 #
-# The paper's recipe fills one paragraph. The package has it as plain data, `recipes.get("he2015")`, and each piece of
-# it is a field that can be changed. The last column says what a well-known script, Keras's `cifar10_resnet.py`, has
-# for it: a switch, a function that one would have to change, or a habit.
+# The paper's recipe fills one paragraph. The package has it as plain data, `recipes.get("he2015")`, and each piece
+# of it is a field that can be changed. The last column says what a well-known script, Keras's `cifar10_resnet.py`,
+# has for it: a switch, a function that one would have to change, or a habit.
 #
 # | piece | the paper | switched off here by | in the Keras example |
 # |---|---|---|---|
@@ -905,8 +905,8 @@ plots.show(fig, "Validation error against training error at the end: one mark a 
 #
 # The recipe of the paper makes 64,000 updates of 128 images. Section 2 has measured how long that would take here.
 # In a terminal, `resnet-lessons train v1 --depth 20 --recipe he2015` does it, and `resnet-lessons resume` continues
-# it where it stopped. The recipe "fast-accuracy" is meant to come as far in 14,080 updates (what came of it:
-# lesson 09).
+# it where it stopped. The recipe "fast-accuracy" is meant to come as far in 14,080 updates. On re-encoded images it
+# did, to 0.2 points: 13.10 ± 0.12% against 12.87% of test error *(recorded, three seeds and one)*.
 #
 # Long runs are recorded with the package, each with its data, its seed and its machine. These are by the recipe
 # "short": the paper's shape in 8,000 updates, the rate divided by 10 after 4,000 and after 6,000. Beside ResNet-20
@@ -980,8 +980,8 @@ checks.pad_crop_flip(pad_crop_flip)
 # <details><summary>Hint</summary>
 #
 # `padded[i, row, column]` takes arrays for all three, and broadcasts them: shapes (B, 1, 1), (B, 32, 1) and (B, 1,
-# 32) give (B, 32, 32, C). Which rows does image number i take if its window begins at `top[i]`? In which order does a
-# mirrored image take its columns?
+# 32) give (B, 32, 32, C). Which rows does image number i take if its window begins at `top[i]`? In which order does
+# a mirrored image take its columns?
 #
 # </details>
 # <details><summary>Solution</summary>

@@ -587,7 +587,9 @@ print("machines:", sorted({name for group in results.groups(long_runs) for name 
 print({run.data["source"] for run in long_runs})
 
 # %% [markdown]
-# Those on the GPU ran up to fourteen at a time, so their seconds are those of a shared card.
+# The runs on the GPU were trained by JAX, those on the processor by TensorFlow, and a row may join both: what its
+# seeds differ by includes that. On the GPU up to fourteen ran at a time, so their seconds are those of a shared
+# card. `keras-example-28140` is `keras-example` at a tenth of its updates: 20 passes over the images, not 200.
 #
 # Now the training errors, epoch by epoch.
 #
@@ -621,22 +623,23 @@ for one, other in (("plain-56", "plain-20"), ("v1-56", "v1-20"), ("v1-20", "plai
 
 # %% [markdown]
 # These are gaps in *training* error, so overfitting is not their reason. Without shortcuts 56 layers end 24.3
-# points above 20, and 32 and 44 layers lie between, in their order. With shortcuts 0.2 points lie between 20 layers
-# and 56, as much as the seeds of either differ by (section 7): the degradation is gone. That the deeper ResNet gets
-# *better* than the shallow one, as the paper has it (*quoted*: Fig. 6 and Table 6), is not reproduced here: in an
-# eighth of its updates it comes only as far. ResNet-32 and ResNet-44 did train better than ResNet-20, by one seed.
+# points above 20, and 32 and 44 layers lie between, in their order (one seed each). With shortcuts 0.2 points lie
+# between 20 layers and 56, less than the 0.4 and 0.5 that their three seeds span: that gap is gone. That the deeper
+# ResNet gets *better*, as the paper has it (*quoted*: Fig. 6 and Table 6), is not reproduced here. ResNet-32 and
+# ResNet-44 trained better than ResNet-20, but the order among the deeper three is the wrong one: 10.9, 11.7 and
+# 12.5% with 32, 44 and 56 layers (one seed of the first two).
 #
-# Both lines of the plain nets are flat at the end. But plain-56 was still falling by two to three points an epoch when
-# the rate was cut, plain-20 by less than one. So a part of its gap may be a late start that the short schedule froze: a
-# net can also stop because its steps have become small. The paper's nets made eight times the updates, and there
-# the gap stays (*quoted*: He et al. 2015, Fig. 6).
+# Both lines of the plain nets are flat at the end. But plain-56 was still falling by two to three points an epoch
+# when the rate was cut, plain-20 by less than one. So a part of its gap may be a late start that the short schedule
+# froze: a net can also stop because its steps have become small. The paper's nets made eight times the updates, and
+# there the gap stays (*quoted*: He et al. 2015, Fig. 6).
 #
 # ### What another recipe buys
 #
 # ResNet-20 is recorded by more than one recipe.
 #
-# **Predict.** "fast-accuracy" makes 1.8 times the updates of "short". By how many points is its test error lower:
-# none, one, three or six?
+# **Predict.** "fast-accuracy" makes 1.8 times the updates of "short", and "he2015" eight times. By how many points
+# is the test error of each lower than that of "short": none, one, three or six?
 
 # %%
 for group in results.groups(long_runs, specs=[Spec("v1", 20)]):
@@ -644,9 +647,11 @@ for group in results.groups(long_runs, specs=[Spec("v1", 20)]):
     print(f"{group.recipe['name']:13} {group.recipe['steps']:6,} updates: {error}% test error, seeds {group.seeds}")
 
 # %% [markdown]
-# Three points, many times what seeds differ by *(recorded)*. Not the updates alone have bought them: the rate rises
-# to 0.2 and falls to nearly 0, and weight decay is five times as strong (section 1 draws the rates). Which of these
-# did it, two recipes cannot tell.
+# Three points both, many times what seeds differ by *(recorded)*. "he2015" is the same recipe as "short" over eight
+# times the updates, so here it is the updates that count. "fast-accuracy" comes within 0.2 points of it after 22%
+# of its updates; one seed of "he2015" cannot say whether that is a difference. Not its updates alone have bought
+# this: the rate rises to 0.2 and falls to nearly 0, weight decay is five times as strong, and the momentum is
+# Nesterov's (section 1 draws the rates). Which of these did it, the table cannot tell.
 #
 # ### Beside the tables
 #
@@ -654,7 +659,8 @@ for group in results.groups(long_runs, specs=[Spec("v1", 20)]):
 # the network exactly, for rows that look alike are not (lesson 05, "Which ResNet is this?"). Errors of the papers
 # are *quoted*, and so are parameters with an M; those in whole numbers are counted. In brackets: where it is
 # printed, and for recorded runs how many seeds. Seconds an epoch are a median; hours are from start to end, with
-# all that held the machine up. Where the seeds of a row had several machines, both are listed in the order of these.
+# all that held the machine up. Where the seeds of a row had several machines, seconds and hours are listed in the
+# order of the machines.
 
 # %%
 results.table(tablefmt="html")
@@ -663,11 +669,11 @@ results.table(tablefmt="html")
 # What is *not* reproduced here, and why:
 #
 # - **The published errors.** They belong to the original CIFAR-10 and, with "he2015", to 64,000 updates. Whoever
-#   has the original can repeat any record on it, `resnet-lessons reproduce NAME`, by its recipe; the published
-#   figure needs `resnet-lessons train v1 --n 3 --recipe he2015`.
+#   has the original can repeat any record on it, `resnet-lessons reproduce NAME`, by its recipe; beside the
+#   published figure belongs `v1-20-he2015-seed0`.
 # - **Empty cells.** Nobody has recorded these runs. On two cores a net of 110 layers takes about two hours by
-#   "short", and sixteen by "he2015" (an estimate: twice the work of ResNet-56, at the pace of its fastest recorded
-#   epochs).
+#   "short", and sixteen by "he2015" (an estimate: twice the work of ResNet-56, at the pace of its fastest epochs
+#   recorded on two cores).
 # - **ImageNet.** None of Tables 2 to 5 of the first paper. Lesson 04 rebuilds the networks of Table 1 and counts
 #   them.
 #
@@ -685,9 +691,8 @@ for number, run in enumerate([run for run in on_processors if run.seed == 0]):
 ax.set(xlabel="epoch", ylabel="seconds", yscale="log")
 ax.set_yticks(ticks := [30, 50, 100, 200, 500, 1000, 3000], labels=ticks)
 ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-plots.show(
-    fig, "Seconds of each epoch of the recorded runs: some jump by a factor, though the epochs did the same work."
-)
+alt = "Seconds of each epoch of the recorded runs: some jump by a factor, though the epochs did the same work."
+plots.show(fig, alt, ", ".join({group.data_title for group in families.values()}))
 
 # %% [markdown]
 # **Figure.** Seconds an epoch, *recorded*, of the four runs of seed 0 on two cores: an epoch makes 352 updates, but
