@@ -146,7 +146,7 @@ plots.show(fig, "Errors against updates of the recorded runs of ResNet-20, on tr
 # `fast-accuracy` the training error falls after every pass: fast at first, slowly in the middle, and faster again
 # near the end, where the rate nears 0. Validation scatters around it and settles there too: 6.7% and 12.6%. These
 # are means of three seeds. By `he2015`, one seed, they end at 0.9% and 12.0%: eight times the updates, and the net
-# knows nearly all images by heart. On shapes10 both are below 2% after 700 updates.
+# gets nearly every training image right. On shapes10 both are below 2% after 700 updates.
 #
 # ## 2 What a control costs
 #
