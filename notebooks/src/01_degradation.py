@@ -335,11 +335,9 @@ results.table(recorded, columns=columns, recorded_only=True, tablefmt="html")
 # lines have become flat. The first row and the last say so: 39.9% against 15.6%, means of three seeds *(recorded)*.
 # Between them stand 20.7% with 32 layers and 33.1% with 44, one seed each. The seeds of plain-20 lie half a point
 # apart, those of plain-56 at 35.0, 40.2 and 44.5%, so one seed of plain-44 does not tell how far it is from plain-56.
-# (Some of the seeds were trained on another machine than others, and by JAX; what of the spread is due to that, three
-# runs cannot say.)
-#
-# (A part of the gap may be a late start that the short schedule froze: lesson 09.) What you measure in a minute is
-# how the two nets start.
+# Some of the seeds were trained on another machine than others, and by JAX; what of the spread is due to that, three
+# runs cannot say. (A part of the gap may be a late start that the short schedule froze: lesson 09.) What you measure
+# in a minute is how the two nets start.
 #
 # ## 5 The usual suspects
 #
