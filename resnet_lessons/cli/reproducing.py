@@ -84,9 +84,9 @@ def _machines(recorded, training):
     before = [_machine(recorded.versions, recorded.hardware)]
     before += [_machine(part["versions"], part["hardware"]) for part in recorded.resumed]
     then, now = "; ".join(dict.fromkeys(before)), _machine(versions, hardware)
-    verdict = "the same" if then == now else "not the same, so the log will not repeat to the bit"
+    verdict = "the same" if then == now else "not the same, so the log need not repeat to the bit"
     if then == now and not recorded.deterministic:
-        verdict = "the same, but the run was not deterministic, so the log will not repeat to the bit"
+        verdict = "the same, but the run was not deterministic, so the log need not repeat to the bit"
     faster = training.choose_precision()
     slow = f"\n{recorded.precision} as recorded, though this machine is faster in {faster}"
     return [("trained with", then), ("now with", f"{now}\n{verdict}{slow if faster != recorded.precision else ''}")]
@@ -111,5 +111,5 @@ def _outcome(recorded, now):
         epoch, field, before, after = found.first_difference
         pairs += [("log", f"differs first in epoch {epoch}: {field} {before} recorded, {after} now")]
     if not recorded.deterministic:
-        pairs += [("repeats bit for bit", "no: the recorded run was not asked to")]
+        pairs += [("repeats bit for bit", "need not: the recorded run was not asked to")]
     return pairs + [(name, f"{before} recorded, {after} now") for name, before, after in found.around]

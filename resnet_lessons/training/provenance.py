@@ -11,7 +11,7 @@ from pathlib import Path
 from resnet_lessons import __version__, backend, machine, recipes
 from resnet_lessons.specs import Spec
 
-ENVIRONMENT = ("KERAS_BACKEND", "XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "NVIDIA_TF32_OVERRIDE")
+ENVIRONMENT = ("XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "NVIDIA_TF32_OVERRIDE")
 OPTIONS = ("block", "shortcut", "style", "skip", "order")  # of the command, each a field of Spec
 
 
