@@ -131,12 +131,13 @@ for task, curves in losses.items():
         print(f"{task:9} {kind:8} loss {loss[0]:.1f} at the start, {loss[-1]:.2f} after 299 updates")
 
 # %% [markdown]
-# The plain toy finds both tasks equally hard: it has no default. The residual toy has one. It is ahead *before* its
-# first update where the default is right, and behind where it is wrong, and then has to undo it. It is also the
-# faster where it is right: its loss falls to about a fiftieth, elsewhere to a twelfth or so, and that of the plain
-# toy to a sixteenth. (An argument: any weights lead to $F = 0$ if they shrink; those for another $F$ must be found.)
-# So a shortcut is not a better net. It is a **guess** that the answer is near $x$. The guess of He et al. (2015, Sec.
-# 3.1) is that in a deep net each unit has little to change.
+# The plain toy finds both tasks equally hard: neither is nearer to where it starts. The residual toy starts nearer to
+# one of the two. It is ahead *before* its first update where the task is the identity, and behind where it is the
+# opposite, and then has to undo it. With the identity it is also the faster: its loss falls to about a fiftieth, on the
+# opposite task to a twelfth or so; that of the plain toy falls to a sixteenth on either. (An argument: any weights lead
+# to $F = 0$ if they shrink; those for another $F$ must be found.) So a shortcut is not a better net. It is a **guess**
+# that the answer is near $x$. He et al. (2015, Sec. 3.1) do not expect the identity itself to be best. Their guess is
+# that the best mapping is closer to the identity than to zero.
 #
 # ### Where small weights lead
 #
@@ -345,10 +346,10 @@ for skip in ("identity", "constant-scaling"):
 print(f"{'computed: 2^-27':17} {2**-27:.3g}")
 
 # %% [markdown]
-# The chain is linear in $x_0$, so its derivative is the same factor: the gradient is halved 27 times on its way back.
-# The branches would have to carry everything that the shortcuts lose, as in a plain net. *Quoted:* ResNet-110 with
-# both halved had 12.35% test error on CIFAR-10 against 6.61% with the identity (He et al. 2016, Table 1). Lesson 05
-# is about such variants.
+# Where $x_0$ is positive no ReLU changes anything, so the derivative is the same factor: the gradient is halved 27
+# times on its way back. The branches would have to carry everything that the shortcuts lose, as in a plain net.
+# *Quoted:* ResNet-110 with both halved had 12.35% test error on CIFAR-10 against 6.61% with the identity (He et al.
+# 2016, Table 1). Lesson 05 is about such variants.
 #
 # ### What if the branches are loud?
 #
@@ -376,9 +377,9 @@ for normalized in (False, True):
 # %% [markdown]
 # As they are, the branches give on average about twice the mean square that they get, so the sum grows about
 # threefold with *each* unit, beyond all bounds. Normalized, a branch adds about 1, whatever it gets, and after $L$
-# units the mean square is about $1 + L$. So a shortcut alone does not make a deep net trainable: the size of the
-# branch must be held. ResNets do it by the batch norm inside the branch; silent branches at the start are another
-# way.
+# units the mean square is about $1 + L$. So with shortcuts alone the signal of a deep net can explode: the size of
+# the branch must be held. ResNets do it by the batch norm inside the branch; silent branches at the start are
+# another way.
 #
 # ## 5 Is one layer enough?
 #
@@ -511,8 +512,8 @@ alt = "Accuracy over 80 passes: two layers + x end highest, the two that start n
 plots.show(fig, alt)
 
 # %% [markdown]
-# **Figure.** Two layers + x end highest. One layer + x and a ReLU learns on the same line as plain layers that start
-# near the identity. Plain layers from He's weights come last, below the classifier alone.
+# **Figure.** Two layers + x end highest. One layer + x and a ReLU learns along nearly the same line as plain layers
+# that start near the identity. Plain layers from He's weights come last, below the classifier alone.
 
 # %%
 last = {name: 100 * values[-1] for name, values in accuracy.items()}
@@ -615,11 +616,12 @@ for option in ("A", "B", "C"):
     print(f"{option}: x as it was: {np.array_equal(shortcut, feature_map)}")
 
 # %% [markdown]
-# A carries x on, unchanged, into half of the channels. In the other half there is no shortcut at all: those channels
-# see only the branch. B mixes all channels and so has a shortcut into each, but it is a layer like any other: it no
-# longer carries x. C does so in every unit and leaves no path through the net that carries x. *Quoted:* ResNet-34 on
-# ImageNet has 25.03% top-1 error with A, 24.52% with B and 24.19% with C (He et al. 2015, Table 3). The authors call
-# the differences small and projections not essential. On CIFAR-10 they use A.
+# A carries every second pixel of x on, unchanged, into half of the channels. In the other half there is no shortcut at
+# all: those channels see only the branch. B mixes all channels and so has a shortcut into each, but it is a layer like
+# any other: it no longer carries x. With B such a layer stands where stages 2 and 3 begin, and within a stage x still
+# passes. With C it stands in every unit, and x passes nowhere. *Quoted:* ResNet-34 on ImageNet has 25.03% top-1 error
+# with A, 24.52% with B and 24.19% with C (He et al. 2015, Table 3). The authors call the differences small and
+# projections not essential. On CIFAR-10 they use A.
 #
 # ### Every second pixel, or the largest of four?
 #
@@ -648,8 +650,8 @@ for name, mean in zip(["all pixels", "every second", "largest of four"], means, 
 assert abs(means[1] - means[0]) < abs(means[2] - means[0])
 
 # %% [markdown]
-# A slice keeps the statistics of what it looks at. Max pooling raises the mean: what it passes on is no longer x on a
-# coarser grid.
+# The slice keeps the mean to within a fraction of a level in the stored run. Max pooling raises it: what it passes on
+# is no longer x on a coarser grid.
 #
 # ## 7 A block from a tutorial
 #
@@ -744,17 +746,17 @@ checks.residual_block(residual_block)
 # from keras import layers
 #
 #
-# def conv_bn(x, filters, kernel=3, stride=1):
+# def conv_norm(x, filters, *, kernel=3, stride=1):
 #     x = layers.ZeroPadding2D(kernel // 2)(x)  # windows centred on pixels 0, 2, 4, as the projection's
 #     x = layers.Conv2D(filters, kernel, strides=stride, use_bias=False)(x)
 #     return layers.BatchNormalization()(x)
 #
 #
 # def residual_block(x, filters, stride):
-#     y = layers.ReLU()(conv_bn(x, filters, stride=stride))
-#     y = conv_bn(y, filters)
+#     y = layers.ReLU()(conv_norm(x, filters, stride=stride))
+#     y = conv_norm(y, filters)
 #     if stride > 1 or x.shape[-1] != filters:
-#         x = conv_bn(x, filters, kernel=1, stride=stride)
+#         x = conv_norm(x, filters, kernel=1, stride=stride)
 #     return layers.ReLU()(layers.Add()([y, x]))
 # ```
 #
@@ -843,18 +845,22 @@ for depth in (20, 56):
     goal = by_name[f"plain-{depth}"].train_error[0]  # %, in the last epoch
     for record in by_name[f"v1-{depth}"].records:
         step = next(epoch.step for epoch in record.log if 100 * epoch.train_error <= goal)
-        print(f"v1-{depth}, seed {record.seed}: where plain-{depth} ends in training error after {step:,} updates")
+        print(
+            f"v1-{depth}, seed {record.seed}: at {goal:.1f}% or less, where plain-{depth} ends, after {step:,} updates"
+        )
 results.table(recorded, columns=["network", "parameters", "recipe", "data"], recorded_only=True, tablefmt="html")
 
 # %% [markdown]
-# At 20 layers after 4,576 updates with each of three seeds, a little more than half, when the rate has just fallen
-# for the first time: that drop decides this figure, and an earlier one would give another. At 56 after 1,408 or
-# 1,760, less than a quarter *(recorded: a line of the log every 352 updates; of the plain net the mean of three
-# seeds; the error of the best of them is reached after 2,112 at most)*. So "greatly" depends on the depth. And at 56
-# layers it is more than speed: plain-56 comes to rest at an error that its twin passes in the first quarter.
+# At 20 layers after 4,576 updates with each of three seeds, a little more than half, when the rate has just fallen for
+# the first time: that drop decides this figure, and an earlier one would give another. At 56 after 1,408 or 1,760, less
+# than a quarter *(recorded: a line of the log every 352 updates; of the plain net the mean of three seeds; the error of
+# the best of them is reached after 2,112 at most)*. So "greatly" depends on the depth. And at 56 layers it may be more
+# than speed: plain-56 comes to rest at an error that its twin passes in the first quarter. (Part of that may be a late
+# start, which the falling rate froze: lesson 09.)
 #
 # And the explanation by gradients? Lesson 01 measured them: with batch norm the gradients of plain-56 do not vanish,
-# before training or after. They grow towards the first layer, and shortcuts make them even.
+# before training or after. *Before* training they grow towards the first layer, by a factor of hundreds to thousands,
+# and shortcuts make them nearly even. After a minute of training that growth is gone from plain-56 as well.
 #
 # ### Popular claims, measured
 #
@@ -863,23 +869,25 @@ results.table(recorded, columns=["network", "parameters", "recipe", "data"], rec
 # | residual blocks avoid vanishing gradients | with batch norm they do not vanish in a plain net either (lesson 01) |
 # | residual blocks avoid exploding gradients | before training they grow in plain-56 and not in v1-56 (lesson 01) |
 # | residual blocks speed training up greatly | at 56 layers yes, at 20 less than twofold (recorded) |
-# | a block needs at least two layers | true without a ReLU; with one, a single layer is a plain layer (section 5) |
+# | a block needs at least two layers | without a ReLU yes; with one, one layer is a plain layer near x (section 5) |
 #
 # That the gradients are *why* residual nets can be deeper, neither lesson shows. Another claim, that a block "can be
 # added in the middle or at the end of a net without harm", is tested in lesson 05.
 #
 # ## 9 Go further
 #
-# - *10 minutes.* Try other tasks in section 1: `np.abs(points)`, or `points @ q` with a random rotation `q`. On which
-#   side of the border between help and harm is each? Then give the residual toy a last layer of zeros to start from.
+# - *10 minutes.* Try other tasks in section 1: `np.abs(points)`, or `points @ q` with a random orthogonal matrix, `q =
+#   np.linalg.qr(rng.normal(size=(16, 16)))[0]` (a rotation, perhaps with a reflection). On which side of the border
+#   between help and harm is each? Then give the residual toy a last layer of zeros to start from.
 # - *10 minutes.* Give `accuracy_of` in section 5 a seed for `draws`, and run it for five. Which of the differences
 #   hold?
 # - *10 minutes.* Chain the units of section 4 with `skip="exclusive-gating"` or `"shortcut-gating"`. How much of the
 #   signal is left? Lesson 05 says why.
 # - *30 minutes.* Does starting as the identity help? Train ResNet-56 from silent branches: build
-#   `models.resnet_v1(56)`, set the scales to zero as in section 3, compile it as there, and call `train_on_batch` on
-#   `training_part[i]` for as many updates as `recipe.steps`. Compare its losses with `runs["v1-56"].step_loss`, for
-#   three seeds. What do you have to keep equal to make the comparison fair?
+#   `models.resnet_v1(56)`, set the scales to zero as in section 3, compile it as there, but with the rate of `recipe`,
+#   and call `train_on_batch(*training_part.at(0, i))` for every `i` in `range(recipe.steps)`: these are the batches
+#   that v1-56 was trained on. Compare its losses with `runs["v1-56"].step_loss`. Then train both with two more seeds.
+#   What else do you have to keep equal to make the comparison fair?
 #
 # ## 10 Summary
 #
@@ -889,8 +897,8 @@ results.table(recorded, columns=["network", "parameters", "recipe", "data"], rec
 # - A net of 56 layers can start as the exact identity, in training mode too. The kernels of its branches then have no
 #   gradient at the first update, and one from the second on *(computed)*.
 # - Halving the shortcut leaves 2^-27 of the signal after 27 units *(computed)*; halving shortcut and branch costs
-#   ResNet-110 about six points of error *(quoted)*. Loud branches make the signal grow threefold a unit, normalized
-#   ones by about 1 *(computed)*.
+#   ResNet-110 about six points of error *(quoted)*. Loud branches make the signal's mean square grow about
+#   threefold with each unit; normalized ones add about 1 to it *(computed)*.
 # - One layer with a shortcut is linear, or with a ReLU a plain layer that starts near the identity. Two layers are
 #   something new *(computed, toys, one seed)*.
 # - Shortcut A costs nothing, B 2,752 parameters at 20 layers and C 14,240 *(computed)*.

@@ -35,7 +35,7 @@ shortcut_a = np.array(blocks.ZeroPadShortcut(filters=2, stride=2)(small_map))  #
 print("channel 1:", shortcut_a[0, :, :, 0].tolist(), " channel 2:", shortcut_a[0, :, :, 1].tolist())
 
 # %% [markdown]
-# The unit you wrote in lesson 02 is `blocks.unit` in the package. It takes x and a `blocks.Unit`, which says what
+# The residual unit of lesson 02 is `blocks.unit` in the package. It takes x and a `blocks.Unit`, which says what
 # the unit is made of: its name, its channels (`width`), its stride, its shortcut. A stage is a chain of n such
 # units. The first unit of stages 2 and 3 has stride 2, and in every stage after the first the channels double.
 
@@ -677,7 +677,8 @@ assert all(np.allclose(one, other, atol=0.01) for one, other in pairs)
 # In the stored run, on a processor, the two end in the same weights, to the last bit. (A GPU may add numbers in an
 # order that varies; `training.train(..., deterministic=True)` asks it not to.)
 #
-# Now the network you have chosen, by the recipe of this lesson. It has the paper's pieces, in a size for a lesson:
+# Now the network you have chosen, by the recipe of this lesson. It has the paper's pieces, in a size for a lesson.
+# In fast mode one of them is missing: the rate is lower and does not drop.
 
 # %% tags=["nbval-ignore-output"]
 print(f"{'':15}{'this lesson':16}the paper")
@@ -850,11 +851,11 @@ plots.show(
 # which is below that of the whole recipe (dots) on the way and near it at the end.
 #
 # In the stored run the training error ends at 22% without augmentation and at 53% with it. The validation error is
-# 62% against 65 and 67%: no higher, and lower by too little to call it so. So in 24 passes augmentation has not
-# made the net better. It has kept the problem hard: with it there is more left to learn from the same images.
-# Whether that pays depends on how long you train, and this experiment is too short to say. Over a full training it
-# does: a ResNet-110 has 13.63% test error on CIFAR-10 without augmentation and 6.41% with it (*quoted*: Huang et
-# al., 2017, Table 2).
+# 61.8%, against 64.8% with the same seed and 66.6% with the other: lower by 3.0 and by 4.8 points, on either side
+# of our 4. It is no higher. So in 24 passes augmentation has not made the net better. It has kept the problem hard:
+# with it there is more left to learn from the same images. Whether that pays depends on how long you train, and
+# this experiment is too short to say. Over a full training it does: a ResNet-110 has 13.63% test error on CIFAR-10
+# without augmentation and 6.41% with it (*quoted*: Huang et al., 2017, Table 2).
 #
 # A detail: around the first drop of the rate, at update 168, both training errors of the stored run *rise* for some
 # twenty updates before they fall. They have risen elsewhere too, so this run does not show the cause. One candidate
@@ -863,8 +864,9 @@ plots.show(
 # $$ v \leftarrow 0.9 \, v - \mathrm{rate} \cdot g , \qquad w \leftarrow w + v . $$
 #
 # When the rate drops to a tenth, the old velocity is ten times too large for it, and the weights coast on for about
-# ten updates. Goyal et al. (2017, Sec. 3) give this argument, and correct the velocity whenever the rate changes.
-# Section 7 has you test it.
+# ten updates. Goyal et al. (2017, Sec. 3) correct the velocity whenever the rate changes, but say that it matters
+# most where the rate *rises*, and less where it falls (*quoted*). So this is a candidate and no more. Section 7 has
+# you test whether the drop is the cause at all.
 #
 # ### Two more pieces
 #
@@ -906,7 +908,8 @@ plots.show(fig, "Validation error against training error at the end: one mark a 
 # The recipe of the paper makes 64,000 updates of 128 images. Section 2 has measured how long that would take here.
 # In a terminal, `resnet-lessons train v1 --depth 20 --recipe he2015` does it, and `resnet-lessons resume` continues
 # it where it stopped. The recipe "fast-accuracy" is meant to come as far in 14,080 updates. On re-encoded images it
-# ends 0.23 points above: 13.10 ± 0.12% against 12.87% of test error *(recorded, three seeds and one)*.
+# ends 0.23 points above: 13.10 ± 0.12% against 12.87% of test error *(recorded, three seeds and one)*. One seed of
+# `he2015` cannot say whether that is a difference (lesson 09).
 #
 # Long runs are recorded with the package, each with its data, its seed and its machine. These are by the recipe
 # "short": the paper's shape in 8,000 updates, the rate divided by 10 after 4,000 and after 6,000. Beside ResNet-20
@@ -937,11 +940,11 @@ results.table(recorded, columns=columns, recorded_only=True, tablefmt="html")
 # In brackets: the number of seeds; of several, mean ± standard deviation. Without shortcuts 56 layers end with a
 # training error of 39.9%, 20 layers with 15.6%. With shortcuts these are 12.5% and 12.3% *(recorded, three seeds of
 # each)*. So with shortcuts the gap of 24 points shrinks to 0.2, less than the seeds of either net span. That depth
-# *helps*, as the paper finds, these four do not show: in an eighth of its updates both ResNets have a test error of
-# 16.04%. Two depths between them came out lower: ResNet-32 and ResNet-44 end with training errors of 10.9 and 11.7%
-# and test errors of 15.4 and 15.5% *(recorded, one seed each; the README lists the test errors)*. So from 32 layers
-# to 56 the training error rises again, by 1.7 points. Whether it still would after more updates, these runs cannot
-# say.
+# *helps*, as the paper finds, these four do not show: in an eighth of the paper's updates both ResNets have a test
+# error of 16.04%. Two depths between them came out lower: ResNet-32 and ResNet-44 end with training errors of 10.9
+# and 11.7% and test errors of 15.4 and 15.5% *(recorded, one seed each; lesson 09 prints the training errors, the
+# README the test errors)*. So from 32 layers to 56 the training error rises again, by 1.7 points. Whether it still
+# would after more updates, these runs cannot say.
 #
 # The recorded columns can be compared with each other, row by row. The column of the paper (*quoted*) stands for
 # another problem: the original images, and eight times the updates. On re-encoded images, which have lost detail,

@@ -120,7 +120,7 @@ from resnet_lessons import checks
 
 
 def bottleneck_saving(expansion):
-    """Return how many times the weights of the bottleneck two 3x3 convolutions of its outer width have."""
+    """Return the weights of two 3x3 convolutions of the outer width, divided by those of the bottleneck."""
     return ...
 
 
@@ -237,7 +237,8 @@ plots.show(fig, alt)
 #
 # Here is an argument why that should matter. Each value must be written, normalised, rectified and read again by the
 # next layer, whatever it cost to compute. With 11 multiply-adds a value that is much of the work, with 2,304 it is
-# little. (We have not timed the two kinds of work apart.) So
+# little. (We have not timed the two kinds of work apart. Nor have we taken off what each call of `predict_on_batch`
+# costs, whatever the unit: of the smallest units' few milliseconds that may be a good part.) So
 #
 # - a bottleneck saves **parameters** at any width;
 # - it saves **time** too where channels are many, as in the ImageNet nets, and much less of it where they are few.
@@ -811,7 +812,7 @@ for row, column in [(0, 0), (0, 1), (1, 0), (1, 1)]:
 # unit of the stage computes a map of which a quarter is used.
 #
 # With the stride in the 3x3 all four places count. The branch's windows read (1, 1) most often, as the grid shows. The
-# shortcut reads (0, 0) alone, which is why the change there is so large.
+# shortcut reads (0, 0) alone, which fits the large change there; we have not disturbed the two apart.
 #
 # Is the 3x3 variant better for it? NVIDIA's README says: more accurate by about 0.5% top-1, slower by about 5%
 # (quoted; it does not say over how many runs). The 6.0% more multiply-adds fit the second. fb.resnet.torch reports

@@ -245,9 +245,10 @@ for name, sizes in gradients.items():
 
 # %% [markdown]
 # In the stored run the first layer gets 0.9 times what the last one gets, in both nets, and no layer more than
-# about three times what another does. Nothing vanishes or explodes any more, in the plain net neither: what lesson
-# 01 saw explode were fresh nets. By their gradients the two trained nets can hardly be told apart. So what *do*
-# they do differently?
+# about three times what another does. Nothing vanishes or explodes here, not even in the plain net. (Fresh,
+# plain-20 had 3.5 times as much gradient in its first layer as in its last, in the stored run of lesson 01. What
+# exploded there was a fresh plain-56, and after 56 updates that was gone.) By their gradients the two trained nets
+# can hardly be told apart. So what *do* they do differently?
 #
 # ## 3 Take a unit out
 #
@@ -624,7 +625,7 @@ assert difference < 1e-3
 # In the stored run the norm of one path falls with every branch, to a fifth at nine. And where there are many paths
 # of one length, they bring together a fifth of the sum of their norms: they point in different directions, and
 # cancel for the most part. By either measure the gradient comes by shorter paths than the count alone would say.
-# But the shift is by half a branch: in nine units there is little room between short and long.
+# But the shift is by half a branch at most: in nine units there is little room between short and long.
 #
 # Four images are few, and one of them brings half of these norms. Yet each by itself says the same: its mean length
 # is 3.7 to 4.2, and nine branches leave a quarter of the norm at most.
@@ -654,7 +655,7 @@ if "ResNet-56" in deep:
 #
 # A unit whose branch is silent passes its input on: the input has been through a ReLU, so the ReLU after the
 # addition does nothing to it. So a trained net of 20 layers can be made into one of 56: six more units at the end
-# of each stage, with $\gamma = 0$ in their last batch norm. Lesson 05 added two such units; here we go on and
+# of each stage, with $\gamma = 0$ in their last batch norm. Lesson 05 added three such units; here we go on and
 # train.
 
 # %%
@@ -737,7 +738,7 @@ print(f"with a gradient after one update: {last} of 36 last gammas and betas, {o
 # - *10 minutes.* `contextlib.ExitStack` can hold several `diagnostics.removed` at once. Remove two units, then
 #   three. Does the error grow as the share of paths falls (exercise 2)?
 # - *15 minutes.* Train a version 2 net for some seconds and look inside it: `training.fit(Spec("v2", 20,
-#   block="basic"), recipes.for_lesson(), training_part).model`. It guesses nearly, so compare responses and
+#   block="basic"), brief, training_part).model`. It does little better than guess, so compare responses and
 #   gradients rather than errors. Why does the formula of section 2 not fit it?
 # - *20 minutes.* Is it the batch norms that lose their way behind a gap? Remove a unit, send ten training batches
 #   through the net with `training=True`, which moves the statistics, and measure the error then. Keep the weights
@@ -762,7 +763,8 @@ print(f"with a gradient after one update: {last} of 36 last gammas and betas, {o
 #   branches *(computed)*.
 # - The gradient splits exactly by path length. One path brings the less the longer it is, and paths of one length
 #   cancel each other for the most part. In ResNet-56 97% of the norms, summed by length, belong to the shortest 6%
-#   of the paths *(computed, four images)*. In 110 layers most of the gradient comes by 10 to 34 layers *(quoted)*.
+#   of the paths *(computed, four images)*. In 110 layers most of the gradient comes by paths of 10 to 34 layers
+#   *(quoted)*.
 # - A trained net can grow from 20 to 56 layers without changing its output; its new kernels get their first
 #   gradient once the silent $\gamma$ has been updated *(computed)*.
 #

@@ -519,12 +519,13 @@ for plain, residual in pairs.values():
 # **Predict.** Will the contours of one net be round, and those of the other not?
 
 # %% tags=["nbval-ignore-output"]
-points, count = {"fast": (7, 64), "full": (51, 512)}[recipes.mode()]
+full = recipes.mode() == "full"
+points, count = (51, 512) if full else (7, 64)
 grid, images, surfaces = np.linspace(-1, 1, points), some_images(count), {}
 for name in list(nets)[-2:]:  # the pair of 56 layers
     directions = [diagnostics.filter_direction(nets[name], seed) for seed in (0, 1)]
     file = f"../runs/landscape/{name}-{dataset.digest[:8]}-{points}x{points}-{count}-{keras.backend.backend()}.npz"
-    out = file if recipes.mode() == "full" else None
+    out = file if full else None
     surfaces[name] = diagnostics.loss_surface(nets[name], *images, directions, grid, grid, out=out)
     lowest, highest = surfaces[name].loss.min(), surfaces[name].loss.max()
     print(f"{name:9} {points}x{points} points: loss from {lowest:.2f} to {highest:.2f}")

@@ -62,7 +62,8 @@ explorer
 # No cell is running while the net trains, so you can go on reading and running cells. (While a cell does run, the
 # curve waits for it; the training does not.) The run is a folder below `runs/explorer`. Close this tab, restart the
 # kernel, come back tomorrow: choose the same network, recipe and seed, and the page finds the run. The page also
-# runs on its own, without a notebook: `make app`, or `python notebooks/app.py`.
+# runs on its own, without a notebook: in the folder of the course's repository call `make app`, or `python
+# notebooks/app.py`.
 #
 # The page of the stored notebook does not move. What it would show for some networks, as a table:
 
