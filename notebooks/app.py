@@ -9,6 +9,8 @@ that is opened has a kernel of its own; it ends when the page is closed, and so 
 """
 
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -86,6 +88,10 @@ def main(options):
         program = command(NOTEBOOK, options)
     except ValueError as error:
         sys.exit(str(error))
+    if os.name == "nt":  # there execv quotes no argument, and gives the prompt back at once
+        server = subprocess.Popen(program)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the server by itself
+        sys.exit(server.wait())
     os.execv(program[0], program)
 
 
