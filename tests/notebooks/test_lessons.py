@@ -12,8 +12,8 @@ from examples import ROOT
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-def test_the_course_has_its_first_lessons():
-    assert {"00", "01"} <= {path.name[:2] for path in LESSONS}
+def test_the_course_has_its_eleven_lessons():
+    assert [path.name[:2] for path in LESSONS] == [f"{number:02}" for number in range(11)]
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
