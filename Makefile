@@ -10,6 +10,10 @@ NAME ?=
 WEIGHTS ?=
 LAB ?=
 APP ?=
+MODE ?=
+ifneq ($(filter-out smoke fast full,$(MODE)),)
+$(error MODE must be smoke, fast or full. Received: $(MODE))
+endif
 SUPPORTED := 3.11 3.12 3.13
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -39,8 +43,8 @@ PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 # where the kernel's inline backend puts them, as in JupyterLab.
 define nbval
 	rm -rf build/test/$(1); mkdir -p build/test/$(1)/keras; \
-	env -u MPLBACKEND -u RESNET_LESSONS_MODE RESNET_LESSONS_CACHE="$$PWD/build/test/$(1)" KERAS_HOME="$$PWD/build/test/$(1)/keras" \
-	  $(BIN)/python -m pytest $(PARALLEL) --nbval $(2)
+	env -u MPLBACKEND RESNET_LESSONS_MODE=$(MODE) RESNET_LESSONS_CACHE="$$PWD/build/test/$(1)" \
+	  KERAS_HOME="$$PWD/build/test/$(1)/keras" $(BIN)/python -m pytest $(PARALLEL) --nbval $(2)
 endef
 
 .PHONY: help
@@ -93,13 +97,13 @@ data-folder:
 # Lessons 00 and 01 must hold with no data set at all; with one at hand, every lesson is run on it first. The two are then
 # run as make handout writes them: code and outputs are those of the stored lessons, which tests/notebooks shows of all.
 .PHONY: test
-test: data-folder lint  ## lint, run the tests, then every lesson against its stored outputs
+test: data-folder lint  ## lint, run the tests, then every lesson against its stored outputs (option: MODE=smoke)
 	@echo "== tests"
 	@rm -f build/test/report.xml
 	$(BIN)/python -m pytest $(PARALLEL) --junit-xml build/test/report.xml tests
 	@[ "$${RESNET_LESSONS_BROWSER:-}" != required ] || $(BIN)/python tests/require_browser.py build/test/report.xml
 ifneq ($(RESNET_LESSONS_DATA),)
-	@echo "== all lessons, data from $$RESNET_LESSONS_DATA"
+	@echo "== all lessons$(if $(MODE), in $(MODE) mode), data from $$RESNET_LESSONS_DATA"
 	@cd "$$RESNET_LESSONS_DATA" && export RESNET_LESSONS_DATA="$$PWD" && cd "$(CURDIR)" && \
 	  { $(call nbval,with-data,notebooks); }
 	@echo "== lessons 00 and 01 as they are handed out, no data set"
@@ -107,7 +111,7 @@ ifneq ($(RESNET_LESSONS_DATA),)
 	$(BIN)/python notebooks/handout.py build/test/handout
 	@unset RESNET_LESSONS_DATA; $(call nbval,no-data,build/test/handout/notebooks/0[01]_*.ipynb)
 else
-	@echo "== all lessons, no data set"
+	@echo "== all lessons$(if $(MODE), in $(MODE) mode), no data set"
 	@unset RESNET_LESSONS_DATA; $(call nbval,no-data,notebooks)
 endif
 

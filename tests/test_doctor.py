@@ -362,7 +362,7 @@ def test_a_data_variable_that_names_no_folder_is_one_problem(tmp_path, monkeypat
     assert machine.check_disk() == []
 
 
-@pytest.mark.parametrize(("mode", "status"), [("fast", "ok"), ("full", "ok"), ("slow", "problem")])
+@pytest.mark.parametrize(("mode", "status"), [("smoke", "ok"), ("fast", "ok"), ("full", "ok"), ("slow", "problem")])
 def test_the_lesson_mode_is_checked(mode, status, monkeypatch):
     monkeypatch.setenv("RESNET_LESSONS_MODE", mode)
     finding = only(doctor.check_mode())

@@ -82,6 +82,22 @@ def test_an_installation_that_fails_leaves_no_stamp(tmp_path):
     assert not (tmp_path / ".venv" / ".installed").exists()
 
 
+@pytest.mark.parametrize(("mode", "heading"), [("smoke", "all lessons in smoke mode, no"), ("", "all lessons, no")])
+def test_the_lessons_are_tested_in_the_mode_that_is_asked_for(tmp_path, mode, heading):
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    status, text = make("--dry-run", "test", cwd=tmp_path, MODE=mode, RESNET_LESSONS_DATA="")
+    assert status == 0
+    assert f"RESNET_LESSONS_MODE={mode} " in text
+    assert heading in text
+
+
+def test_another_mode_is_refused():
+    status, text = make("--dry-run", "test", MODE="slow")
+    assert status != 0
+    assert "MODE must be smoke, fast or full. Received: slow" in text
+
+
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 @pytest.mark.parametrize("devices", [(), (("CPU", "CPU:0"),)])
 def test_without_a_gpu_the_gpu_tests_stop_with_a_message(devices, backend):

@@ -501,7 +501,7 @@ def test_short_is_the_paper_in_an_eighth():
     assert [step for step in range(1, 8000) if short.lr_at(step) != short.lr_at(step - 1)] == [4000, 6000]
 
 
-# Fast and full
+# Smoke, fast and full
 
 
 def test_without_the_variable_lessons_are_fast(monkeypatch):
@@ -512,7 +512,9 @@ def test_without_the_variable_lessons_are_fast(monkeypatch):
     assert recipes.for_lesson() == recipes.get("minute")
 
 
-@pytest.mark.parametrize(("value", "name", "steps"), [("fast", "minute", 56), ("full", "short-1600", 1600)])
+@pytest.mark.parametrize(
+    ("value", "name", "steps"), [("smoke", "minute-12", 12), ("fast", "minute", 56), ("full", "short-1600", 1600)]
+)
 def test_the_variable_sizes_the_lessons(monkeypatch, value, name, steps):
     monkeypatch.setenv("RESNET_LESSONS_MODE", value)
     recipe = recipes.for_lesson()
@@ -523,7 +525,9 @@ def test_the_variable_sizes_the_lessons(monkeypatch, value, name, steps):
 def test_another_value_is_refused(monkeypatch, value):
     monkeypatch.setenv("RESNET_LESSONS_MODE", value)
     for read in (recipes.mode, recipes.for_lesson):
-        with pytest.raises(ValueError, match=rf"RESNET_LESSONS_MODE must be 'fast' or 'full'.*Received: '{value}'"):
+        with pytest.raises(
+            ValueError, match=rf"RESNET_LESSONS_MODE must be 'smoke', 'fast' or 'full'.*Received: '{value}'"
+        ):
             read()
 
 

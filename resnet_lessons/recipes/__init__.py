@@ -29,7 +29,7 @@ __all__ = [
     "mode",
 ]
 
-MODES = ("fast", "full")
+MODES = ("smoke", "fast", "full")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")  # Keras's dtype policies; auto: the faster of the two on a machine
 HIGHEST_SEED = 2**32 - 1  # what NumPy's and Keras's seeds admit
 
@@ -97,7 +97,7 @@ def get(name, depth=None):
 
 
 def mode():
-    """Return "fast" or "full": how long the training cells of a lesson run, from ``RESNET_LESSONS_MODE``.
+    """Return "smoke", "fast" or "full": how long the training cells of a lesson run, from ``RESNET_LESSONS_MODE``.
 
     Raises:
         ValueError: if the variable holds anything else.
@@ -105,7 +105,7 @@ def mode():
     value = os.environ.get("RESNET_LESSONS_MODE") or "fast"
     if value not in MODES:
         raise ValueError(
-            f"The environment variable RESNET_LESSONS_MODE must be 'fast' or 'full'. Received: {value!r}. "
+            f"The environment variable RESNET_LESSONS_MODE must be 'smoke', 'fast' or 'full'. Received: {value!r}. "
             "Unset it for fast mode."
         )
     return value
@@ -114,13 +114,17 @@ def mode():
 def for_lesson(size=None):
     """Return the recipe by which a lesson trains its nets: "minute" in fast mode, 1,600 updates of "short" in full.
 
+    In smoke mode it is 12 updates of "minute": all cells run, and no net learns.
+
     Args:
-        size: "fast" or "full"; None: the mode that is on.
+        size: one of ``MODES``; None: the mode that is on.
 
     Raises:
         ValueError: for any other size.
     """
     size = mode() if size is None else size
     if size not in MODES:
-        raise ValueError(f"size must be 'fast' or 'full'. Received: {size!r}.")
-    return get("minute") if size == "fast" else get("short").resized(1600)
+        raise ValueError(f"size must be 'smoke', 'fast' or 'full'. Received: {size!r}.")
+    if size == "full":
+        return get("short").resized(1600)
+    return get("minute") if size == "fast" else get("minute").resized(12, epochs=1)
