@@ -349,6 +349,16 @@ def test_damaged_data_are_a_problem_with_the_command(tmp_path, monkeypatch):
     assert "resnet-lessons data fetch cifar10" in finding.remedy
 
 
+def test_a_note_that_is_no_text_is_a_problem_that_leaves_the_data_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("RESNET_LESSONS_DATA", str(tmp_path))
+    np.savez(tmp_path / "cifar10.npz", **dict.fromkeys(("x_train", "y_train", "x_test", "y_test"), np.zeros(3)))
+    (tmp_path / "cifar10.source.txt").write_bytes(b"\xe4")
+    [finding] = [finding for finding in doctor.check_data() if finding.topic == "cifar10"]
+    assert finding.status == "problem"
+    assert "cifar10.source.txt: cannot be read as text" in finding.value
+    assert finding.remedy == f"mend or remove {tmp_path / 'cifar10.source.txt'}"
+
+
 def test_data_at_hand_are_named_with_their_place():
     row = data.Row("cifar10", "/data/cifar10.npz", "CIFAR-10, original", 184_000_000)
     assert doctor.data_finding(row) == Finding("cifar10", "CIFAR-10, original\n/data/cifar10.npz")

@@ -19,14 +19,15 @@ MAY_IMPORT = {
     "specs": set(),
     "recipes": set(),
     "results": {"specs", "recipes"},  # plain data that names a network and how it was trained
-    "data": set(),
+    "data": {"disk"},
     "machine": set(),  # what this process may use
+    "disk": set(),  # what outlives a power failure
     "backend": set(),
     "blocks": {"backend"},
     "models": {"blocks", "specs"},
     "accounting": {"models", "specs", "backend"},
-    "batches": {"data", "backend"},  # backend: Keras without its start-up messages
-    "training": {"batches", "models", "recipes", "results", "backend", "specs", "machine"},
+    "batches": {"data", "recipes", "backend"},  # backend: Keras without its start-up messages
+    "training": {"batches", "models", "recipes", "results", "backend", "specs", "machine", "disk"},
     "sweep": {"data", "recipes", "specs", "results", "machine", "training"},  # training: in the workers alone
     "diagnostics": {"models", "backend"},
     "plots": {"results", "accounting"},
@@ -37,7 +38,7 @@ MAY_IMPORT["doctor"] = set(MAY_IMPORT) - {"checks", "widgets"}  # looks at every
 MAY_IMPORT["bench"] = {"models", "recipes", "batches", "training", "backend", "specs", "accounting", "machine"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - {"checks", "widgets"}
 MAY_IMPORT[""] = {"specs", "recipes", "results", "data"}  # the package itself: nothing that loads Keras
-WITHOUT_KERAS = {"", "specs", "recipes", "results", "data", "machine", "sweep"}
+WITHOUT_KERAS = {"", "specs", "recipes", "results", "data", "machine", "disk", "sweep"}
 WITH_PLOTS = {"plots", "widgets"}
 
 

@@ -14,10 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from resnet_lessons import disk
+
 import filelock
 import numpy as np
 
-from .formats import Arrays, DataError
+from .formats import Arrays, DataError, closed
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 RECORD = "entry.json"
@@ -77,6 +79,8 @@ def file_facts(path: Path) -> tuple[object, ...]:
         path = path.resolve(strict=True)
         files = sorted(path.iterdir()) if path.is_dir() else [path]
         stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    except PermissionError as error:
+        raise closed(path, error) from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Mend or remove it.") from error
     return (path, *stats)
@@ -186,7 +190,7 @@ def _store(cache: Path, entry: str, content: Content) -> None:
         if (cache / entry).exists():  # damaged, or `read` would have taken it
             (cache / entry).rename(folder / "damaged")
         folder.rename(cache / entry)
-        _flush(cache)
+        disk.flush_folder(cache)
         shutil.rmtree(cache / entry / "damaged", ignore_errors=True)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -223,14 +227,4 @@ def _write(folder: Path, content: Content) -> None:
         json.dump(record, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    _flush(folder)
-
-
-def _flush(folder: Path) -> None:
-    """Make a folder's own entries durable, where the system has a way to."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    disk.flush_folder(folder)

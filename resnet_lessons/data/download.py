@@ -6,6 +6,7 @@ server is slow at times, so a download may take most of an hour and must survive
 
 import contextlib
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -17,13 +18,14 @@ from urllib.parse import urlsplit
 
 import filelock
 
-from . import places
+from . import formats, places
 from .formats import DataError
 
 CHUNK = 2**16  # bytes per read
 IDLE_ATTEMPTS = 4  # in a row that bring nothing new, then it gives up
 PAUSE_SECONDS = 1.0  # before the next attempt, times the number of idle ones
-SPARE_BYTES = 300 * 2**20  # free room to leave: the decoded arrays need 185 MB more
+MB = 10**6
+SPARE_BYTES = 10 * MB  # room to leave: other programs write too
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ def fetch(
                 bar.set_description(f"{target} is already there")
                 bar.update(remote.size)
             else:
+                _require_room(_part(target), remote, folder)
                 _download(remote, target, timeout, bar)
     except filelock.Timeout as error:
         raise DataError(f"Another process is downloading {target}. Wait for it, or end it and run again.") from error
@@ -125,9 +128,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _part(target: Path) -> Path:
+    return target.with_name(f"{target.name}.part")
+
+
 def _download(remote: Remote, target: Path, timeout: float, bar) -> None:
-    part = target.with_name(f"{target.name}.part")
-    _require_room(part, remote)
+    part = _part(target)
     _fill(remote, part, timeout, bar)
     digest = _sha256(part)
     if part.stat().st_size != remote.size or digest != remote.sha256:
@@ -143,14 +149,17 @@ def _again(remote: Remote) -> str:
     return f"Run again: resnet-lessons data fetch {remote.name}, or name another server with --mirror URL."
 
 
-def _require_room(part: Path, remote: Remote) -> None:
+def _require_room(part: Path, remote: Remote, folder: str | os.PathLike | None) -> None:
+    """Refuse a disk that cannot hold what is missing, and in the package's cache the decoded copy beside it."""
     needed = remote.size - _length(part) + SPARE_BYTES
+    what, remedy = "needs", "name another --folder"
+    if folder is None:
+        needed += formats.LAYOUTS[remote.name].decoded_bytes()
+        what, remedy = "and its decoded copy need", "set RESNET_LESSONS_CACHE to a folder on another disk"
     free = shutil.disk_usage(part.parent).free
     if free < needed:
-        raise DataError(
-            f"{part.parent} has {free // 2**20} MB free; {remote.filename} and its decoded copy need "
-            f"{needed // 2**20} MB. Make room, or set RESNET_LESSONS_CACHE to a folder on another disk."
-        )
+        said = f"{part.parent} has {free // MB} MB free; {remote.filename} {what} {math.ceil(needed / MB)} MB"
+        raise DataError(f"{said}. Make room, or {remedy}.")
 
 
 def _length(path: Path) -> int:

@@ -8,6 +8,7 @@ outside: members are read by name and never extracted, and pickles may build arr
 import gzip
 import hashlib
 import io
+import math
 import pickle
 import tarfile
 import zipfile
@@ -21,7 +22,16 @@ import numpy as np
 
 
 class DataError(ValueError):
-    """A data file, or the cache, cannot be used; the message names it and says what to do."""
+    """A data file, or the cache, cannot be used; the message names it and says what to do.
+
+    Args:
+        message: which file, why, and what to do.
+        mend: what to do, alone, for a file that is to be kept; empty for others.
+    """
+
+    def __init__(self, message: str, mend: str = ""):
+        super().__init__(message)
+        self.mend = mend
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,10 @@ class Layout:
             "x_test": (self.test, *self.image_shape),
             "y_test": (self.test,),
         }
+
+    def decoded_bytes(self) -> int:
+        """Return the size of the decoded arrays, images uint8 and labels int64."""
+        return sum(math.prod(shape) * (1 if name.startswith("x") else 8) for name, shape in self.shapes().items())
 
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -74,6 +88,12 @@ def damaged(path: Path, what: str, name: str) -> DataError:
     return DataError(f"{path}: {what}. Replace it, or remove it and run: resnet-lessons data fetch {name}")
 
 
+def closed(path: Path, error: PermissionError) -> DataError:
+    """Return the error for a file or folder that may be whole, but is not open to this user."""
+    said = f"{path}: cannot be read ({error.strerror or error}). Make it readable, or ask its owner to."
+    return DataError(said, mend=f"make {path} readable")
+
+
 def holds_batches(folder: Path, name: str) -> bool:
     """Tell whether the batch files of CIFAR-10, or some of them, lie in `folder` itself."""
     return name == "cifar10" and any((folder / batch).exists() for batch in BATCHES)
@@ -92,6 +112,8 @@ def form_of(path: Path, name: str) -> str:
             raise damaged(path, "is a folder where a file or a folder of CIFAR-10 batches should be", name)
         with path.open("rb") as file:
             start = file.read(4)
+    except PermissionError as error:
+        raise closed(path, error) from error
     except OSError as error:
         raise damaged(path, f"cannot be read ({error.strerror or error})", name) from error
     if start[:2] == b"PK":
@@ -123,6 +145,8 @@ def read(path: Path, name: str) -> Arrays:
         else:
             raw = _tar_batches(path) if form == "tar" else _folder_batches(path)
             arrays, md5 = _read_batches(path, raw, layout)
+    except PermissionError as error:
+        raise closed(Path(error.filename or path), error) from error  # in a folder, the batch
     except OSError as error:
         raise damaged(path, f"cannot be read ({error})", name) from error
     return Arrays(**_checked(path, arrays, layout), batch_md5=md5)

@@ -35,7 +35,7 @@ class Row:
 def status() -> list[Row]:
     """Return a row for every copy of a data set at hand, in the order `load` looks, stand-ins last.
 
-    Decodes nothing and raises nothing for damaged files: it names them and what mends them.
+    Decodes nothing and raises nothing for files that cannot be used: it names them and what mends them.
     """
     try:
         folders = places.folders()
@@ -55,14 +55,19 @@ def _stand_in(name: str) -> str:
 
 
 def _rows_of(name: str, folders: places.Folders) -> list[Row]:
-    paths = [places.within(folder, name) for folder in (folders.data, folders.cache, folders.keras)]
-    files = [_file_row(path, name, folders.cache) for path in dict.fromkeys(paths) if path is not None]
-    entry = cache.newest(folders.cache, name)
+    data, own, keras = (places.within(folder, name) for folder in (folders.data, folders.cache, folders.keras))
+    first = [path for path in dict.fromkeys([data, own]) if path is not None]  # once where two folders are the same
+    last = [keras] if keras not in (None, *first) else []
+    before, after = ([_file_row(path, name, folders.cache) for path in paths] for paths in (first, last))
+    return [*before, *_decoded_row(name, folders.cache), *after]
+
+
+def _decoded_row(name: str, folder: Path) -> list[Row]:
+    entry = cache.newest(folder, name)
     if entry is None:
-        return files
-    path = folders.cache / entry
-    words = f"decoded copy of {cache.source_of(folders.cache, entry)}"
-    return [*files, Row(name, str(path), words, _size(path))]
+        return []
+    words = f"decoded copy of {cache.source_of(folder, entry)}"
+    return [Row(name, str(folder / entry), words, _size(folder / entry))]
 
 
 def _shapes10_row(folder: Path) -> Row:
@@ -78,19 +83,26 @@ def _file_row(path: Path, name: str, folder: Path) -> Row:
         note = origin.note_beside(path, name)
         words = cache.source_of(folder, cache.entry_for(path, name, note))
     except (DataError, OSError) as error:
-        mend = f"remove {path}, then run: resnet-lessons data fetch {name}"
-        return Row(name, str(path), "damaged", _size(path), str(error), mend)
+        kept = getattr(error, "mend", "")  # the file may be good, and something else is in the way
+        mend = kept or f"remove {path}, then run: resnet-lessons data fetch {name}"
+        return Row(name, str(path), "cannot be used as it is" if kept else "damaged", _size(path), str(error), mend)
     return Row(name, str(path), words or "not decoded yet: load it to see what it is", _size(path))
 
 
 def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    try:
+        files = path.rglob("*") if path.is_dir() else [path]
+        return sum(file.stat().st_size for file in files if file.is_file())
+    except OSError:
+        return 0  # closed to this user, which the row tells
 
 
 def _glance(path: Path, name: str) -> None:
-    """Raise DataError for damage that shows without decoding: a wrong kind of file, or one that was cut short."""
-    _GLANCES[formats.form_of(path, name)](path, name)
+    """Raise DataError for what shows without decoding: a file of a wrong kind, cut short, or closed to this user."""
+    try:
+        _GLANCES[formats.form_of(path, name)](path, name)
+    except PermissionError as error:
+        raise formats.closed(Path(error.filename or path), error) from error  # in a folder, the batch
 
 
 def _glance_npz(path: Path, name: str) -> None:
@@ -120,6 +132,7 @@ def _glance_batches(path: Path, name: str) -> None:
         count = layout.test if batch == "test_batch" else layout.train // len(formats.TRAIN_BATCHES)
         if not file.is_file() or file.stat().st_size < count * math.prod(layout.image_shape):
             raise formats.damaged(file, "is missing or cut short", name)
+        file.open("rb").close()  # raises where it may not be read
 
 
 _GLANCES = {"npz": _glance_npz, "tar": _glance_tar, "batches": _glance_batches}

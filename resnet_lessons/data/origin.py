@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .formats import Arrays, DataError
+from .formats import Arrays, DataError, closed
 
 CIFAR10_MD5 = {
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
@@ -49,13 +49,16 @@ def note_beside(path: Path, name: str) -> str | None:
     """Return the first line of ``<name>.source.txt`` beside the data, where a provider may say what the copy is.
 
     Raises:
-        DataError: the note is not text.
+        DataError: the note is not text, or may not be read.
     """
     note = path.parent / f"{name}.source.txt"
     try:
         lines = note.read_text(encoding="utf-8").strip().splitlines() if note.is_file() else []
+    except PermissionError as error:
+        raise closed(note, error) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{note}: cannot be read as text ({error}). Mend or remove it.") from error
+        said = f"{note}: cannot be read as text ({error}). Write it in UTF-8, or remove it."
+        raise DataError(said, mend=f"mend or remove {note}") from error
     return lines[0].strip() if lines else None
 
 

@@ -3,11 +3,12 @@
 ``run.json`` says what the run is and, once finished, what came out. ``log.jsonl`` has a line for each epoch.
 ``checkpoint.npz`` holds the state after the last whole epoch, ``model.weights.h5`` the final weights. Every file but
 the log is written beside its place, flushed, and moved there in one step; the log is appended to, and on resume cut
-back to the epochs that the checkpoint has. A lock keeps a second process out; it ends with the process that holds it.
+back to the epochs that the checkpoint has. A lock keeps a second process out; it ends with the process that holds it,
+but where the file system has no locks, and the file alone is one: there a kill can leave it behind.
 """
 
 import contextlib
-import errno
+import hashlib
 import io
 import json
 import os
@@ -17,12 +18,14 @@ import zlib
 from pathlib import Path
 
 from resnet_lessons import results
+from resnet_lessons.disk import flush_folder as _flush_folder
 
 import filelock
 import numpy as np
 
 LOCK = ".lock"
 RUN, LOG, CHECKPOINT, WEIGHTS = "run.json", "log.jsonl", "checkpoint.npz", "model.weights.h5"
+WEIGHTS_HASH = "weights_sha256"  # of run.json
 PARTIALS = {name: name.replace(".", ".partial.", 1) for name in (RUN, LOG, CHECKPOINT, WEIGHTS)}  # being written
 
 
@@ -309,16 +312,3 @@ def _write(path, write):
 def _flush(file):
     file.flush()
     os.fsync(file.fileno())
-
-
-def _flush_folder(path):
-    """Make a rename outlive a power failure, where the system can."""
-    if os.name != "nt":
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network disks cannot
-                raise
-        finally:
-            os.close(descriptor)

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -138,6 +139,38 @@ def test_a_full_disk_is_one_error_and_leaves_nothing_behind(tmp_path, npz, monke
     assert entries(tmp_path / "cache") == []
     assert not left_overs(tmp_path / "cache")
     monkeypatch.undo()
+
+
+@pytest.fixture
+def folders_fail_to_flush(monkeypatch):
+    """A function that lets every flush of a folder fail for a reason, as some network disks do; files are flushed."""
+
+    def fail(number):
+        def flush(handle):
+            if stat.S_ISDIR(os.fstat(handle).st_mode):
+                raise OSError(number, os.strerror(number))
+            real(handle)
+
+        monkeypatch.setattr(os, "fsync", flush)
+
+    real = os.fsync
+    return fail
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems flush no folders")
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
+def test_a_disk_that_cannot_flush_a_folder_still_holds_a_cache(tmp_path, npz, folders_fail_to_flush, number):
+    folders_fail_to_flush(number)
+    assert data.load(source=npz).x_train.shape == (samples.TRAIN, 32, 32, 3)
+    assert len(entries(tmp_path / "cache")) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems flush no folders")
+def test_a_disk_that_fails_to_flush_a_folder_is_one_error(tmp_path, npz, folders_fail_to_flush):
+    folders_fail_to_flush(errno.EIO)
+    with pytest.raises(DataError, match=r"cannot be written .*Input/output error"):
+        data.load(source=npz)
+    assert entries(tmp_path / "cache") == []
 
 
 def test_a_cache_that_cannot_be_a_folder_is_one_error(tmp_path, npz, monkeypatch):

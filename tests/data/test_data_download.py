@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from resnet_lessons import data
-from resnet_lessons.data import DataError, download
+from resnet_lessons.data import DataError, download, formats
 
 import data_samples as samples
 import filelock
@@ -324,6 +324,72 @@ def test_a_full_disk_is_seen_before_it_starts(server, monkeypatch):
     with pytest.raises(DataError, match=r"1 MB free.*RESNET_LESSONS_CACHE"):
         fetch()
     assert server.asked == []
+
+
+def decoded_bytes(name):
+    """Count the arrays of a whole data set by hand: 8-bit images and 64-bit labels."""
+    return {"cifar10": 60_000 * (32 * 32 * 3 + 8), "mnist": 70_000 * (28 * 28 + 8)}[name]
+
+
+@pytest.fixture
+def room(monkeypatch):
+    """A function that gives every disk so many bytes of room, and a download that brings nothing and is counted."""
+    usage, started = namedtuple("usage", "total used free"), []
+    monkeypatch.setattr(download, "_download", lambda *_: started.append(True))
+
+    def give(free):
+        monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage(2**40, 2**40 - free, free))
+        return started
+
+    return give
+
+
+@pytest.mark.parametrize("name", ["cifar10", "mnist"])
+def test_the_room_asked_for_is_the_file_and_its_own_decoded_copy(room, name):
+    needed = download.REMOTES[name].size + decoded_bytes(name) + download.SPARE_BYTES
+    started = room(needed)
+    data.fetch(name, progress=False)
+    assert len(started) == 1
+    room(needed - 1)
+    with pytest.raises(DataError, match=rf"its decoded copy need {-(-needed // 10**6)} MB\. .*RESNET_LESSONS_CACHE"):
+        data.fetch(name, progress=False)
+    assert len(started) == 1
+
+
+def test_two_hundred_megabytes_are_room_for_mnist(room):
+    assert len(room(200 * 10**6)) == 0
+    data.fetch("mnist", progress=False)
+    with pytest.raises(DataError, match=r"has 200 MB free; cifar-10-python\.tar\.gz and its decoded copy need 366 MB"):
+        data.fetch("cifar10", progress=False)
+
+
+def test_what_has_arrived_needs_no_room_again(room, tmp_path):
+    remote = download.REMOTES["mnist"]
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "mnist.npz.part").write_bytes(bytes(10**6))
+    started = room(remote.size - 10**6 + decoded_bytes("mnist") + download.SPARE_BYTES)
+    data.fetch("mnist", progress=False)
+    assert len(started) == 1
+
+
+def test_another_folder_needs_room_for_the_file_alone(room, tmp_path):
+    needed = download.REMOTES["cifar10"].size + download.SPARE_BYTES
+    started = room(needed)
+    data.fetch("cifar10", folder=tmp_path / "named", progress=False)
+    assert len(started) == 1
+    room(needed - 1)
+    with pytest.raises(DataError, match=r"cifar-10-python\.tar\.gz needs 181 MB\. .*name another --folder") as caught:
+        data.fetch("cifar10", folder=tmp_path / "named", progress=False)
+    assert "RESNET_LESSONS_CACHE" not in str(caught.value)
+    assert len(started) == 1
+
+
+@pytest.mark.usefixtures("small")
+def test_a_decoded_copy_is_as_large_as_is_foreseen(tmp_path):
+    samples.write_npz(tmp_path / "mnist.npz", samples.arrays(shape=(28, 28)))
+    dataset = data.load("mnist", source=tmp_path)
+    arrays = (dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test)
+    assert formats.LAYOUTS["mnist"].decoded_bytes() == sum(array.nbytes for array in arrays)
 
 
 @pytest.mark.usefixtures("server")

@@ -1,7 +1,11 @@
 """Where `load` looks, in which order, and what it says it found."""
 
+import contextlib
+import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from resnet_lessons import data
 from resnet_lessons.data import DataError, formats, origin, places, shapes10
@@ -266,6 +270,105 @@ def test_status_lists_what_is_there_and_what_is_damaged(tmp_path, monkeypatch):
     assert "not a complete npz" in broken.problem
     assert broken.mend == f"remove {named / 'mnist.npz'}, then run: resnet-lessons data fetch mnist"
     assert any(where.startswith(str(tmp_path / "cache")) for _, where in rows)
+
+
+def test_status_lists_copies_in_the_order_load_takes_them(tmp_path, monkeypatch):
+    named, cached, keras = (tmp_path / place / "cifar10.npz" for place in ("named", "cache", "keras/datasets"))
+    for seed, path in enumerate((named, cached, tmp_path / "gone" / "cifar10.npz", keras)):
+        samples.write_npz(path, samples.arrays(seed))
+    data.load("cifar10", source=tmp_path / "gone")
+    [entry] = (tmp_path / "cache").glob("cifar10-*")
+    monkeypatch.setenv("RESNET_LESSONS_DATA", str(named.parent))
+    rows = [row for row in data.status() if row.dataset == "cifar10"]
+    assert [row.where for row in rows] == [str(path) for path in (named, cached, entry, keras)]
+    for seed, row in enumerate(rows):
+        for made in set((tmp_path / "cache").glob("cifar10-*")) - {entry}:
+            made.rename(tmp_path / made.name)  # what the loads before have decoded
+        assert first_pixel(data.load("cifar10")) == content(seed)
+        Path(row.where).rename(tmp_path / f"moved {seed}")
+
+
+def test_status_lists_a_folder_that_is_named_twice_once(tmp_path, monkeypatch):
+    samples.write_npz(tmp_path / "keras" / "datasets" / "cifar10.npz")
+    monkeypatch.setenv("RESNET_LESSONS_DATA", str(tmp_path / "keras" / "datasets"))
+    assert [row.dataset for row in data.status()] == ["cifar10", "mnist", "shapes10"]
+
+
+def test_status_keeps_good_data_beside_a_note_that_is_no_text(tmp_path, monkeypatch):
+    samples.write_npz(tmp_path / "cifar10.npz")
+    note = tmp_path / "cifar10.source.txt"
+    note.write_text("die Hälfte der Pixel", encoding="latin-1")
+    monkeypatch.setenv("RESNET_LESSONS_DATA", str(tmp_path))
+    row = data.status()[0]
+    assert (row.where, row.source) == (str(tmp_path / "cifar10.npz"), "cannot be used as it is")
+    assert row.problem.startswith(f"{note}: cannot be read as text")
+    assert row.mend == f"mend or remove {note}"
+    note.unlink()
+    assert data.status()[0].problem == ""
+
+
+@pytest.fixture
+def open_folder(monkeypatch):
+    """A data folder that every user may enter, which pytest's own are not, and a cache and a Keras home in it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        folder.chmod(0o755)
+        for variable, place in {"DATA": "", "CACHE": "cache"}.items():
+            monkeypatch.setenv(f"RESNET_LESSONS_{variable}", str(folder / place))
+        monkeypatch.setenv("KERAS_HOME", str(folder / "keras"))
+        samples.write_npz(folder / "mnist.npz", samples.arrays(shape=(28, 28)))
+        (folder / "cache").mkdir()
+        (folder / "cache").chmod(0o777)
+        yield folder
+
+
+@contextlib.contextmanager
+def no_superuser():
+    """Be a user whom permissions hold: root may read anything."""
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
+@pytest.mark.parametrize("form", ["npz", "tar", "folder", "batch", "note"])
+def test_data_closed_to_this_user_are_to_be_opened_not_removed(open_folder, form):
+    files = samples.batches(samples.arrays())
+    if form == "tar":
+        closed = samples.write_tar(open_folder / "cifar-10-python.tar.gz", files)
+    elif form in ("folder", "batch"):
+        closed = samples.write_folder(open_folder / "cifar-10-batches-py", files)
+        closed = closed / "data_batch_3" if form == "batch" else closed
+    else:
+        samples.write_npz(open_folder / "cifar10.npz")
+        closed = open_folder / ("cifar10.npz" if form == "npz" else "cifar10.source.txt")
+        closed.touch()
+    mode = closed.stat().st_mode
+    closed.chmod(0)
+    with no_superuser():
+        row = data.status()[0]
+        with pytest.raises(DataError) as caught:
+            data.load("cifar10")
+    closed.chmod(mode)
+    assert (row.source, row.mend) == ("cannot be used as it is", f"make {closed} readable")
+    assert row.problem == f"{closed}: cannot be read (Permission denied). Make it readable, or ask its owner to."
+    assert str(caught.value) == row.problem
+    assert data.status()[0].problem == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
+@pytest.mark.parametrize("mode", [0o644, 0o311])  # its files can be listed and not reached, or reached and not listed
+def test_a_half_closed_folder_is_to_be_opened(open_folder, mode):
+    closed = samples.write_folder(open_folder / "cifar-10-batches-py", samples.batches(samples.arrays()))
+    closed.chmod(mode)
+    with no_superuser():
+        row = data.status()[0]
+    closed.chmod(0o755)
+    assert row.mend == f"make {closed} readable"
 
 
 @pytest.mark.parametrize("form", ["npz", "tar", "folder"])
