@@ -16,11 +16,21 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from test_imports import PACKAGE, imported, modules
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "resnet-lessons"
 LOCKED_EXTRAS = ("lab", "app", "sweep", "dev")  # gpu adds NVIDIA's libraries, which depend on the driver
 PYTHONS = tuple(f"3.{minor}" for minor in range(8, 20))
+# Imported where it is installed, and nowhere else: the requirement of an extra that brings it, None where none does.
+OPTIONAL = {
+    "ray": "ray",
+    "jupyter_client": "jupyterlab",
+    "jupyter_core": "jupyterlab",
+    "jupyterlab_server": "jupyterlab",
+    "jax": None,  # the other backend, which a learner installs
+    "torch": None,  # only measured against
+}
 ADDRESS = re.compile(r"https?:|file:|://|--(?:extra-)?index|--find-links|@|(?<![\w.])[./\\]*[/\\]\w", re.IGNORECASE)
 
 
@@ -151,6 +161,23 @@ def makefile_disagrees(pyproject, makefile):
     return said + ([] if searched == wanted else [f"the Makefile looks for {searched}, not {wanted}"])
 
 
+def imports_undeclared(pyproject, imports):
+    """Tell which packages the modules import and pyproject.toml does not list: what is there by luck may go.
+
+    Args:
+        pyproject: its text.
+        imports: a dict of module to the absolute names that it imports.
+    """
+    needed = {canonicalize_name(requirement.name) for requirement in declared(pyproject, extras=())}
+    extra = {canonicalize_name(requirement.name) for requirement in declared(pyproject)} | {None}
+    said = []
+    for module, names in imports.items():
+        for name in sorted({name.partition(".")[0] for name in names} - sys.stdlib_module_names - {PACKAGE}):
+            listed = OPTIONAL[name] in extra if name in OPTIONAL else canonicalize_name(name) in needed
+            said += [] if listed else [f"{module} imports {name}, pyproject.toml does not list it"]
+    return said
+
+
 def installed_disagrees(lock, installed):
     """Tell which installed versions are not the lock's; ``installed`` maps names to versions.
 
@@ -171,6 +198,24 @@ def test_the_files_agree():
     assert environment_disagrees(pyproject, read("environment.yml")) == []
     assert ci_disagrees(pyproject, read(".github/workflows/test.yml")) == []
     assert makefile_disagrees(pyproject, read("Makefile")) == []
+
+
+def test_what_the_package_imports_is_declared():
+    imports = {name: imported(path.read_text("utf-8"), name, path.stem == "__init__") for name, path in modules()}
+    assert imports_undeclared(read("pyproject.toml"), imports) == []
+    found = {name.partition(".")[0] for names in imports.values() for name in names}
+    assert set(OPTIONAL) - found == set(), "an exception that nothing needs"
+    assert {"numpy", "urllib3", "traitlets", "IPython"} <= found, "the imports are not seen"
+
+
+def test_urllib3_has_what_the_download_calls():
+    import urllib3
+
+    source = read("resnet_lessons/data/download.py")
+    assert "raw.read1(" in source, "remove this test, and the lower bound if nothing else needs it"
+    assert callable(urllib3.HTTPResponse.read1)
+    [bound] = [one.specifier for one in declared(read("pyproject.toml"), extras=()) if one.name == "urllib3"]
+    assert not bound.contains("2.1.0"), "urllib3 has read1 from 2.2 on"
 
 
 def test_what_is_installed_is_what_the_project_asks_for():
@@ -237,6 +282,7 @@ def test_the_checks_accept_what_is_right():
     assert environment_disagrees(PYPROJECT, ENVIRONMENT) == []
     assert ci_disagrees(PYPROJECT, WORKFLOW) == []
     assert makefile_disagrees(PYPROJECT, MAKEFILE) == []
+    assert imports_undeclared(PYPROJECT, {"a": ["numpy.linalg", "os.path", "resnet_lessons.b", "ray", "torch"]}) == []
     assert installed_disagrees("a==1.0\nb==2 ; sys_platform == 'nowhere'\n", {"a": Version("1.0")}) == []
 
 
@@ -319,6 +365,17 @@ def test_a_workflow_that_tests_something_else_is_told(old, new):
 @pytest.mark.parametrize(("old", "new"), [("3.13\n", "3.13 3.14\n"), ("python3.13 ", ""), ("3.11 3.12", "3.12")])
 def test_a_makefile_for_other_pythons_is_told(old, new):
     assert makefile_disagrees(PYPROJECT, MAKEFILE.replace(old, new)) != []
+
+
+@pytest.mark.parametrize("name", ["urllib3", "urllib3.exceptions", "IPython.display", "pytest", "voila", "jupyterlab"])
+def test_an_import_that_is_not_declared_is_told(name):
+    told = f"a imports {name.partition('.')[0]}, pyproject.toml does not list it"
+    assert imports_undeclared(PYPROJECT, {"a": ["numpy", name]}) == [told]
+
+
+@pytest.mark.parametrize(("name", "old"), [("keras", '"Keras>=3.15,<3.16"'), ("ray", '"ray>=2.60"')])
+def test_an_import_whose_requirement_is_gone_is_told(name, old):
+    assert len(imports_undeclared(PYPROJECT.replace(old, ""), {"a": [f"{name}.util"]})) == 1
 
 
 @pytest.mark.parametrize("installed", [{}, {"a": Version("1.1")}])
