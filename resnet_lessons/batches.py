@@ -6,10 +6,10 @@ He et al. 2015, Sec. 4.2, for the augmentation. Lesson 01 trains on these.
 """
 
 import mmap
-import numbers
 
 from resnet_lessons import backend  # noqa: F401 - loads Keras without its start-up messages
 from resnet_lessons.data import shapes10
+from resnet_lessons.recipes.recipe import whole
 
 import keras
 import numpy as np
@@ -72,12 +72,12 @@ class Batches(_Epochs):
         if seed is None and augment != "none":
             raise ValueError(f"augment={augment!r} draws random numbers, so it needs a seed. Received: seed=None.")
         self.x, self.y, self.mean, self.augment = x, y, mean, AUGMENT[augment]
-        self.seed = None if seed is None else _whole("seed", seed, 0)
-        self.batch_size = _whole("batch_size", batch_size, 1)
+        self.seed = None if seed is None else whole("seed", seed, 0)
+        self.batch_size = whole("batch_size", batch_size, 1)
         self.indices = _indices(indices, len(x))
         self.batches_per_pass = -(-len(self.indices) // self.batch_size)
         super().__init__(
-            self.batches_per_pass if steps_per_epoch is None else _whole("steps_per_epoch", steps_per_epoch, 1)
+            self.batches_per_pass if steps_per_epoch is None else whole("steps_per_epoch", steps_per_epoch, 1)
         )
         self._order = (None, None)  # the pass last asked for and its order: a pass is shuffled once, not once a batch
 
@@ -117,8 +117,8 @@ class FreshShapes(_Epochs):
     """
 
     def __init__(self, batch_size, steps_per_epoch, seed):
-        super().__init__(_whole("steps_per_epoch", steps_per_epoch, 1))
-        self.batch_size, self.seed = _whole("batch_size", batch_size, 1), _whole("seed", seed, 0)
+        super().__init__(whole("steps_per_epoch", steps_per_epoch, 1))
+        self.batch_size, self.seed = whole("batch_size", batch_size, 1), whole("seed", seed, 0)
 
     def at(self, epoch, index):
         """Return batch ``index`` of epoch ``epoch``, drawn by the seed (seed, epoch, index)."""
@@ -132,12 +132,6 @@ def _check_arrays(x, y):
             "x must be uint8 of shape (N, H, W, C) and y whole numbers of shape (N,). "
             f"Received: x {x.dtype} {x.shape}, y {y.dtype} {y.shape}."
         )
-
-
-def _whole(what, value, minimum):
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
-        raise ValueError(f"{what} must be a whole number of at least {minimum}. Received: {value!r}.")
-    return int(value)
 
 
 def _indices(indices, count):

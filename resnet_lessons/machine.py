@@ -13,6 +13,7 @@ from pathlib import Path
 GB = 10**9
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
+STATUS = Path("/proc/self/status")
 
 
 def processor_name():
@@ -43,18 +44,25 @@ def usable_memory():
     return min(psutil.virtual_memory().total, memory_limit())
 
 
-def peak_memory():
-    """Return the most bytes of memory that this process has had resident so far."""
+def peak_memory(status=STATUS):
+    """Return the most bytes of memory that this process has had resident so far.
+
+    Args:
+        status: the file in which Linux says so.
+    """
     if platform.system() == "Linux":  # getrusage would give a child what its parent had
-        lines = read_text(Path("/proc/self/status")).splitlines()
-        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+        lines = read_text(status).splitlines()
+        most = next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), None)
+        if most is not None:  # gVisor, for one, does not say
+            return 1024 * most
     if platform.system() == "Windows":
         import psutil
 
         return psutil.Process().memory_info().peak_wset
     import resource  # not on Windows
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if platform.system() == "Darwin" else 1024 * most  # bytes on macOS, elsewhere kilobytes
 
 
 def core_quota(root=CGROUPS, membership=MEMBERSHIP):

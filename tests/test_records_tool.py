@@ -62,6 +62,28 @@ def test_a_run_is_copied_as_it_was_written(tool, run, shipped):
         assert kept[f"v1-20-short-0/{name}"] == (run / name).read_bytes()
 
 
+def hashed(run):
+    """Add to a ``run.json`` the hash of the weights, as training does."""
+    description = json.loads((run / "run.json").read_text())
+    digest = hashlib.sha256((run / WEIGHTS).read_bytes()).hexdigest()
+    (run / "run.json").write_text(json.dumps(description | {"weights_sha256": digest}, indent=1) + "\n")
+
+
+def test_weights_that_the_run_ended_with_are_kept(tool, run, shipped):
+    hashed(run)
+    tool.keep(run, folder=shipped, weights=True)
+    assert files(shipped)["v1-20-short-0/run.json"] == (run / "run.json").read_bytes()
+    assert len(results.load(shipped)) == 1
+
+
+def test_weights_that_the_run_did_not_end_with_are_refused(tool, run, shipped):
+    hashed(run)
+    with h5py.File(run / WEIGHTS, "r+") as file:
+        file["layers/conv/vars/0"][0, 0] = 1
+    refused(tool, run, shipped, "is not what the run ended with", weights=True)
+    assert tool.keep(run, folder=shipped)
+
+
 def test_weights_ship_without_the_optimizer_and_with_their_hash(tool, run, shipped):
     other = finished(run.with_name("a"), spec=Spec("plain", 20))
     for folder in (run, other):

@@ -5,14 +5,16 @@
     python tools/records.py readme                                # make table
 
 ``run.json`` and ``log.jsonl`` are copied as training wrote them, byte for byte. Of the weights the net's own are kept,
-not the optimizer's, and their SHA-256 goes into ``SHA256SUMS``. A run is refused if it is unfinished, its log and
-summary do not agree, the package had changes that no commit has, or it is there already. The folder appears whole or
-not at all: what is put beside it first ships nothing by itself. To a run that was kept without them, weights are added.
+not the optimizer's, and their SHA-256 goes into ``SHA256SUMS`` (the one in ``run.json`` is of both). A run is refused
+if it is unfinished, its log and summary do not agree, its weights are not those it ended with, the package had changes
+that no commit has, or it is there already. The folder appears whole or not at all: what is put beside it first ships
+nothing by itself. To a run that was kept without them, weights are added.
 """
 
 import argparse
 import hashlib
 import io
+import json
 import re
 import shutil
 import sys
@@ -24,6 +26,7 @@ import h5py
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN, LOG, WEIGHTS, SUMS = "run.json", "log.jsonl", "model.weights.h5", "SHA256SUMS"
+HASH = "weights_sha256"  # of run.json
 BEGIN, END = "<!-- begin: make table -->", "<!-- end: make table -->"
 
 
@@ -60,7 +63,7 @@ def keep(run, name=None, weights=False, folder=results.RECORDED):
     sums = _read_sums(folder / SUMS)
     if weights:
         _refuse_second_weights(record, there, sums)
-        contents = without_optimizer(run / WEIGHTS)
+        contents = without_optimizer(run / WEIGHTS, json.loads((run / RUN).read_bytes()).get(HASH))
         sums[f"{name}/{WEIGHTS}"] = hashlib.sha256(contents).hexdigest()
     if adding:
         _replace(target / WEIGHTS, contents)  # ships nothing until its hash is there
@@ -119,11 +122,23 @@ def _refuse_second_weights(record, there, sums):
             )
 
 
-def without_optimizer(path):
-    """Return a file of weights as bytes, without the optimizer's state, which nobody needs who does not go on."""
+def without_optimizer(path, digest=None):
+    """Return a file of weights as bytes, without the optimizer's state, which nobody needs who does not go on.
+
+    Args:
+        path: the file.
+        digest: its SHA-256; None for a run of before it was noted.
+    """
     stripped = io.BytesIO()
     try:
-        with h5py.File(io.BytesIO(path.read_bytes())) as whole, h5py.File(stripped, "w") as kept:
+        contents = path.read_bytes()
+        found = hashlib.sha256(contents).hexdigest()
+        if digest not in (None, found):
+            raise RefusedError(
+                f"{path} is not what the run ended with: its SHA-256 begins with {found[:12]}, in {RUN} with "
+                f"{str(digest)[:12]}. Keep the run without its weights."
+            )
+        with h5py.File(io.BytesIO(contents)) as whole, h5py.File(stripped, "w") as kept:
             for name in whole:
                 if name != "optimizer":
                     whole.copy(name, kept)
@@ -188,7 +203,10 @@ def main(arguments=None):
         print(f"error: {error}", file=sys.stderr)
         return 1
     if chosen.command == "keep":
-        print("The README's table is written anew. Build the lessons that show records again: 01, 02, 03, 05, 09, 10.")
+        print(
+            "The README's table is written anew. Build the lessons that show records again: 01, 02, 03, 05, 08, "
+            "09, 10. Then read the figures in their prose, in the README's recipes and in docs/performance.md."
+        )
     return 0
 
 

@@ -14,6 +14,7 @@ from . import callbacks as between_updates
 from .compiled import choose_precision, compile_model, refuse_uneven
 from .folder import FolderError, RunFolder
 from .progress import progress as progress_callbacks
+from .progress import refuse_other_kind
 from .provenance import describe, surroundings
 from .refusals import (
     refuse_misfit,
@@ -149,9 +150,11 @@ def train(
     Raises:
         Diverged: when the loss or the weights are no longer numbers. What the folder holds stays.
         FolderError: for a folder that is in use, holds another run, is damaged or cannot be written.
-        ValueError: for a network that does not fit the data, and for a second owner of the learning rate.
+        ValueError: for a network that does not fit the data, for a second owner of the learning rate, and for another
+            ``progress``.
     """
     between_updates.refuse_second_schedule(callbacks)
+    refuse_other_kind(progress)
     refuse_misfit(spec, recipe, dataset)
     wanted = {"spec": spec, "recipe": recipe, "seed": seed, "precision": precision, "strategy": strategy}
     wanted |= {} if deterministic is None else {"deterministic": deterministic}

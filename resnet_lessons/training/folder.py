@@ -57,8 +57,11 @@ class RunFolder:
             lock = filelock.FileLock(self.path / LOCK, timeout=0)
             lock.acquire()
         except filelock.Timeout:
+            left = ""
+            if isinstance(lock, filelock.SoftFileLock):  # what a lock becomes where the file system has none
+                left = f" If none is, a killed one has left {self.path / LOCK} behind: remove that file."
             raise FolderError(
-                f"Another process is training in {self.path}. Wait for it to end, or choose another folder."
+                f"Another process is training in {self.path}. Wait for it to end, or choose another folder.{left}"
             ) from None
         except OSError as error:
             _remove(made)
@@ -205,7 +208,7 @@ class RunFolder:
         return lines[:epochs]
 
     def finish(self, write_weights, description):
-        """Write the final weights, then the description with its result, then remove the checkpoint.
+        """Write the final weights, then the description with its result and their hash, then remove the checkpoint.
 
         Args:
             write_weights: writes them to the file that it is given, whose name ends in ".weights.h5".
@@ -215,7 +218,7 @@ class RunFolder:
         write_weights(weights)
         with self._replacing(WEIGHTS) as partial:
             _write(partial, lambda file: file.write(weights.getbuffer()))
-        self.describe(description)
+        self.describe(description | {WEIGHTS_HASH: hashlib.sha256(weights.getbuffer()).hexdigest()})
         self.drop_checkpoint()
 
     def drop_checkpoint(self):
@@ -228,10 +231,15 @@ class RunFolder:
         Raises:
             FolderError: if they are missing or damaged.
         """
+        path, recorded = self.path / WEIGHTS, (self.description() or {}).get(WEIGHTS_HASH)
         try:
-            put_weights(model, (self.path / WEIGHTS).read_bytes())
+            weights = path.read_bytes()
+            found = hashlib.sha256(weights).hexdigest()
+            if recorded not in (None, found):  # an older run does not say
+                raise ValueError(f"its SHA-256 begins with {found[:12]}, in {RUN} with {str(recorded)[:12]}")
+            put_weights(model, weights)
         except (OSError, ValueError, KeyError) as error:
-            raise FolderError(f"{self.path / WEIGHTS} cannot be read ({error}). Restore it.") from error
+            raise FolderError(f"{path} is missing or damaged ({error}). Restore it.") from error
 
     @contextlib.contextmanager
     def _replacing(self, name):
@@ -262,8 +270,9 @@ class RunFolder:
 
 def _remove(places):
     """Remove a lock and folders that hold nothing else, the innermost first."""
-    with contextlib.suppress(OSError):  # Windows keeps a file that is open; another process may have come
-        for place in places:
+    for place in places:
+        # The disk may have been too full to make it, Windows keeps a file that is open, another process may have come.
+        with contextlib.suppress(OSError):
             place.unlink() if place.name == LOCK else place.rmdir()
 
 

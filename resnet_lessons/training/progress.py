@@ -107,14 +107,19 @@ class Bar(keras.callbacks.Callback):
         self._bar.close()
 
 
+def refuse_other_kind(kind):
+    """Raise ValueError for a kind of progress that there is not."""
+    if kind not in ("lines", "bar", None):
+        raise ValueError(f"progress must be 'lines', 'bar' or None. Received: {kind!r}.")
+
+
 def progress(kind, log, steps, images, done=0):
     """Return the callbacks of a kind of progress: "lines", "bar", or None for none.
 
     Raises:
         ValueError: for another kind.
     """
-    if kind not in ("lines", "bar", None):
-        raise ValueError(f"progress must be 'lines', 'bar' or None. Received: {kind!r}.")
+    refuse_other_kind(kind)
     if kind is None:
         return []
     return [Lines(log, steps, images) if kind == "lines" else Bar(log, steps, images, done)]

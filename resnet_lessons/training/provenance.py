@@ -121,7 +121,7 @@ def _named(recipe, depth):
 
 
 def _options(spec):
-    """Return the fewest options that make ``spec`` from its family and depth, or None if the command lacks some."""
+    """Return the fewest options that make ``spec`` from family, depth and data, or None if the command lacks some."""
     options = {field: getattr(spec, field) for field in OPTIONS if getattr(spec, field) is not None}
     for field in OPTIONS:
         fewer = {name: value for name, value in options.items() if name != field}
@@ -132,6 +132,8 @@ def _options(spec):
 
 def _makes(spec, options):
     try:
-        return Spec(spec.family, spec.depth, **options) == spec
+        # images and classes are the data's, as of every network that ``train`` has let through
+        usual = Spec(spec.family, spec.depth, input_shape=spec.input_shape, num_classes=spec.num_classes, **options)
+        return usual == spec
     except ValueError:
         return False

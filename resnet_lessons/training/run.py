@@ -84,7 +84,9 @@ class Run:
         epochs: a dict for each epoch, with ``epoch``, ``step``, ``train_loss``, ``train_error``, ``val_loss``,
             ``val_error``, ``lr`` and ``seconds``. Training figures are means over the epoch, as it was running, and
             the rate is that of its last update. Without validation there is no ``val_...``.
-        seconds: in all, by every call that had a part in it; the test is not counted.
+        seconds: of ``train`` the sum of those of ``epochs``, whichever call made them: building, reading the images,
+            writing, the test, and an epoch that was cut off are not counted. Of ``fit`` all that the call took,
+            building included.
         finished: whether the recipe's last update was made; not if someone asked to stop, or a callback did.
         test_error: the part of the test images that the finished net gets wrong, between 0 and 1; None from ``fit``.
         test_loss: its mean loss.

@@ -15,6 +15,7 @@ from resnet_lessons.specs import Spec
 from resnet_lessons.training import engine, refusals
 
 import filelock
+import h5py
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -244,9 +245,14 @@ def test_a_bad_argument_is_refused_before_anything_is_written(tmp_path, options,
     assert not (tmp_path / "run").exists()
 
 
-def test_another_kind_of_progress_is_refused():
-    with pytest.raises(ValueError, match=r"progress must be 'lines', 'bar' or None\. Received: 'dots'"):
-        train(progress="dots")
+@pytest.mark.usefixtures("nothing_is_built")
+def test_another_kind_of_progress_is_refused(stopped, tmp_path):
+    before = files(stopped)
+    for out in (None, tmp_path / "runs" / "x", stopped):
+        with pytest.raises(ValueError, match=r"progress must be 'lines', 'bar' or None\. Received: 'dots'"):
+            train(out, progress="dots")
+    assert list(tmp_path.iterdir()) == []
+    assert files(stopped) == before
 
 
 @pytest.mark.skipif(len(backend.devices()) > 1, reason="has several devices")
@@ -267,9 +273,11 @@ def test_a_folder_that_was_made_for_nothing_goes_again(tmp_path):
     assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "run.json", "runs", "there", "y"]
 
 
-def test_a_folder_that_cannot_be_locked_goes_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize("made", [True, False])
+def test_a_folder_that_cannot_be_locked_goes_again(tmp_path, monkeypatch, made):
     def refuse(lock):
-        Path(lock.lock_file).touch()
+        if made:
+            Path(lock.lock_file).touch()
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
@@ -279,6 +287,50 @@ def test_a_folder_that_cannot_be_locked_goes_again(tmp_path, monkeypatch):
     ):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_can_be_made_in_part_alone_goes_again(tmp_path):
+    with (
+        pytest.raises(training.FolderError, match="cannot be a run's folder"),
+        training.RunFolder(tmp_path / "a" / ("b" * 300)).locked(),  # longer than a name can be
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def no_flock(monkeypatch):
+    """A file system without locks, as some of clusters are: the lock is then the file itself."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported")
+@pytest.mark.usefixtures("no_flock")
+def test_without_locks_a_killed_process_leaves_one_that_the_message_tells_how_to_undo(tmp_path):
+    lock = tmp_path / ".lock"
+    lock.write_text("1\nanother-machine\n")  # as filelock writes it: of a process that cannot be looked at from here
+    words = f"Another process is training in {tmp_path}. .* has left {lock} behind: remove that file"
+    with pytest.raises(training.FolderError, match=words), training.RunFolder(tmp_path).locked():
+        pass
+    lock.unlink()
+    with training.RunFolder(tmp_path).locked():
+        assert lock.exists()
+        with pytest.raises(training.FolderError, match=words), training.RunFolder(tmp_path).locked():
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_there_are_locks_nobody_is_told_to_remove_one(tmp_path):
+    """Whoever removes one that is held lets a second process in."""
+    first, second = training.RunFolder(tmp_path).locked(), training.RunFolder(tmp_path).locked()
+    with first, pytest.raises(training.FolderError) as error, second:
+        pass
+    assert str(error.value).endswith("Wait for it to end, or choose another folder.")
 
 
 @pytest.mark.parametrize(
@@ -491,14 +543,45 @@ def test_a_line_cut_by_a_kill_is_taken_back(unfinished, reference):
     assert (unfinished / "log.jsonl").read_bytes().count(b"\n") == 3
 
 
+def forget_hash(folder):
+    """Make a finished run as old as those whose ``run.json`` does not have the hash of the weights."""
+    description = json.loads((folder / "run.json").read_text())
+    del description["weights_sha256"]
+    (folder / "run.json").write_text(json.dumps(description))
+
+
+@pytest.mark.parametrize("hashed", [True, False])
 @pytest.mark.parametrize("damage", [bytes, lambda content: content[: len(content) // 2], None])
-def test_final_weights_that_are_damaged_or_missing_are_refused(finished, damage):
+def test_final_weights_that_are_damaged_or_missing_are_refused(finished, damage, hashed):
+    if not hashed:
+        forget_hash(finished)
     path = finished / "model.weights.h5"
     path.write_bytes(damage(path.read_bytes())) if damage and damage is not bytes else path.unlink()
     if damage is bytes:
         path.write_bytes(b"")
-    with pytest.raises(training.FolderError, match=r"model.weights.h5 cannot be read .*Restore it"):
+    with pytest.raises(training.FolderError, match=r"model.weights.h5 is missing or damaged .*Restore it"):
         train(finished)
+
+
+@pytest.mark.parametrize("part", ["layers", "optimizer"])
+def test_final_weights_of_which_one_bit_has_changed_are_refused(finished, reference, part):
+    path = finished / "model.weights.h5"
+    contents = bytearray(path.read_bytes())
+    with h5py.File(path) as file:
+        places = []
+        file[part].visititems(lambda _, item: places.append(item.id.get_offset()) if hasattr(item, "shape") else None)
+    contents[max(place for place in places if place)] ^= 1
+    path.write_bytes(contents)
+    words = r"model.weights.h5 is missing or damaged \(its SHA-256 begins with [0-9a-f]{12}, in run.json with"
+    with pytest.raises(training.FolderError, match=words):
+        train(finished)
+    forget_hash(finished)  # nothing else would notice
+    assert same_weights(train(finished).model, reference[0].model) == (part == "optimizer")
+
+
+def test_a_run_from_before_the_hash_of_the_weights_is_read(finished, reference):
+    forget_hash(finished)
+    assert same_weights(train(finished).model, reference[0].model)
 
 
 def test_a_checkpoint_is_a_plain_zip_of_arrays(stopped):

@@ -4,11 +4,13 @@ import dataclasses
 import gc
 import subprocess
 import sys
+from types import SimpleNamespace
 
-from resnet_lessons import backend, training
+from resnet_lessons import backend, machine, training
 from resnet_lessons.batches import Batches
 
 import numpy as np
+import psutil
 import pytest
 from small_runs import RECIPE, SPEC
 
@@ -47,6 +49,28 @@ def test_training_resnet_20_takes_less_than_1500_mb(tmp_path):
     status = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
     peak = int(status["VmHWM"].split()[0]) * 1024
     assert 3e8 < peak < 1.5e9  # a Python with TensorFlow alone has more than the first
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's status file")
+def test_the_peak_is_told_also_where_the_status_lacks_it(tmp_path):
+    """A container under gVisor has these lines alone."""
+    status = tmp_path / "status"
+    status.write_text("Name:\tpython\nVmSize:\t  900 kB\nVmRSS:\t  400 kB\nVmData:\t  100 kB\n")
+    resident = psutil.Process().memory_info().rss
+    assert 0.9 * resident < machine.peak_memory(status) < 1e11
+    assert 0.9 * resident < machine.peak_memory(tmp_path / "absent") < 1e11
+    status.write_text("VmHWM:\t  300 kB\n")
+    assert machine.peak_memory(status) == 300 * 1024
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no getrusage")
+@pytest.mark.parametrize(("system", "unit"), [("Darwin", 1), ("FreeBSD", 1024)])
+def test_the_peak_is_in_bytes_whatever_the_system_counts_in(monkeypatch, system, unit):
+    import resource  # not on Windows
+
+    monkeypatch.setattr(machine.platform, "system", lambda: system)
+    monkeypatch.setattr(resource, "getrusage", lambda _: SimpleNamespace(ru_maxrss=7))
+    assert machine.peak_memory() == 7 * unit
 
 
 @pytest.mark.skipif(backend.BACKEND != "tensorflow", reason="counts TensorFlow's graphs")

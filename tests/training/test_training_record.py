@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import hashlib
 import json
 import math
 import platform
@@ -84,7 +85,12 @@ def test_it_says_what_came_out(described, reference):
     assert (result["val_loss"], result["val_error"]) == (last["val_loss"], last["val_error"])
     assert result["parameters"] == count(DROPPING).parameters
     assert 1e8 < result["peak_memory"] < 1e11
-    assert result["seconds"] == pytest.approx(sum(line["seconds"] for line in run.epochs))
+    assert result["seconds"] == run.seconds == pytest.approx(sum(line["seconds"] for line in run.epochs))
+
+
+def test_it_says_which_weights_it_ended_with(described, reference):
+    digest = hashlib.sha256((reference[1] / "model.weights.h5").read_bytes()).hexdigest()
+    assert described["weights_sha256"] == digest
 
 
 def test_the_result_is_that_of_the_nets_own_predictions(reference):
@@ -151,6 +157,8 @@ def test_without_validation_it_is_a_record_too(tmp_path):
 
 # The command
 
+IMAGES = {"cifar10": (32, 32, 3), "mnist": (28, 28, 1), "shapes10": (32, 32, 3)}
+
 
 @pytest.fixture
 def called(monkeypatch, tmp_path):
@@ -163,14 +171,14 @@ def called(monkeypatch, tmp_path):
         calls.append(images)
         return SimpleNamespace(test_error=0.5, seconds=1)
 
-    images = np.empty((1, 32, 32, 3), np.uint8)
-    known = SimpleNamespace(
-        x_train=images, y_train=range(50_000), y_test=range(10_000), class_names=range(10), source=""
-    )
-    names = {}
+    alike = {"y_train": range(50_000), "y_test": range(10_000), "class_names": range(10), "source": ""}
+    known = {
+        name: SimpleNamespace(name=name, x_train=np.empty((1, *shape), np.uint8), **alike)
+        for name, shape in IMAGES.items()
+    }
     monkeypatch.setattr(training, "train", call)
     monkeypatch.setattr(backend, "divide_processor", divided.append)
-    monkeypatch.setattr(data, "load", lambda name, source=None: names.setdefault(name, copy_named(known, name)))  # noqa: ARG005
+    monkeypatch.setattr(data, "load", lambda name, source=None: known[name])  # noqa: ARG005
     monkeypatch.chdir(tmp_path)
 
     def carry_out(command):
@@ -184,10 +192,6 @@ def called(monkeypatch, tmp_path):
         return calls[0], calls[1].name
 
     return carry_out
-
-
-def copy_named(images, name):
-    return SimpleNamespace(**vars(images), name=name)
 
 
 @st.composite
@@ -208,18 +212,23 @@ def runs(draw, specs):
     return training.Settings(spec, draw(named_recipes(spec.depth)), seed, precision, strategy, deterministic, devices)
 
 
-def usual(spec):
-    """Give a network the size that the command line builds."""
-    return dataclasses.replace(spec, width=16, input_shape=(32, 32, 3), num_classes=10)
-
-
 CALLED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # it is emptied for each call
 small_specs = spec_strategies.valid_specs(max_n=20)
 
 
+@st.composite
+def usual_runs(draw):
+    """Draw a run of a network of the size that the command line builds for a data set, and the name of that."""
+    name = draw(st.sampled_from(data.NAMES))
+    specs = small_specs.filter(lambda spec: spec.style == "paper" or min(IMAGES[name][:2]) >= 32)
+    size = {"width": 16, "input_shape": IMAGES[name], "num_classes": 10}
+    return draw(runs(specs.map(lambda spec: dataclasses.replace(spec, **size)))), name
+
+
 @CALLED
-@given(runs(small_specs.map(usual)), st.sampled_from(data.NAMES))
-def test_the_command_repeats_a_run_of_the_papers_size(called, run, name):
+@given(usual_runs())
+def test_the_command_repeats_a_run_of_the_papers_size(called, usual):
+    run, name = usual
     command = provenance.command(run, name)
     assert command.startswith(f"resnet-lessons train {run.spec.family} --depth {run.spec.depth} ")
     assert called(command) == (run, name)
@@ -243,6 +252,14 @@ def test_the_command_is_as_short_as_it_can_be():
     run = training.Settings(Spec("v1", 20), recipes.get("short", 20), 3, "float32", None, True)
     wanted = "resnet-lessons train v1 --depth 20 --recipe short --seed 3 --data cifar10 --precision float32"
     assert provenance.command(run, "cifar10") == f"{wanted} --deterministic"
+
+
+def test_of_mnist_it_is_as_short(called):
+    spec = Spec("v1", 20, input_shape=IMAGES["mnist"])
+    run = training.Settings(spec, recipes.get("short", 20), 3, "float32", None, True)
+    wanted = "resnet-lessons train v1 --depth 20 --recipe short --seed 3 --data mnist --precision float32"
+    assert provenance.command(run, "mnist") == f"{wanted} --deterministic"
+    assert called(f"{wanted} --deterministic") == (run, "mnist")
 
 
 def test_another_depth_is_another_command(called):
