@@ -172,6 +172,28 @@ def test_rates_are_above_0_and_never_rise_after_the_warm_up_but_in_one_cycle(rec
         assert rates == sorted(rates, reverse=True)
 
 
+@given(valid_recipes.filter(lambda recipe: recipe.schedule == "drops"), st.integers(1, 500))
+def test_the_turns_are_where_the_rate_jumps(recipe, steps):
+    recipe = dataclasses.replace(recipe, steps=steps, learning_rate=0.1, factors=None, warmup_rate=7.0)
+    rates = [recipe.lr_at(step) for step in range(steps)]
+    jumps = [step for step in range(1, steps) if rates[step] != rates[step - 1]]
+    assert [turn for turn in recipe.turns if turn < steps] == jumps
+
+
+@given(st.integers(3, 500), st.floats(0, 1, exclude_min=True, exclude_max=True))
+def test_the_turn_of_one_cycle_is_its_peak(steps, peak):
+    recipe = Recipe("r", steps, drops=(), schedule="one-cycle", peak=peak)
+    rates = [recipe.lr_at(step) for step in range(steps)]
+    assert recipe.turns == (rates.index(max(rates)) + 1,)  # after so many updates it falls
+
+
+def test_the_turns_of_the_course():
+    assert recipes.get("he2015").turns == (32_000, 48_000)
+    assert recipes.get("he2015", depth=110).turns == (400, 32_000, 48_000)
+    assert recipes.get("fast-accuracy").turns == (2_816,)
+    assert Recipe("short", steps=10, drops=(0.01, 0.02, 0.5, 0.52, 0.99)).turns == (5, 10)
+
+
 def test_factors_are_relative_to_the_first_rate_and_not_to_each_other():
     recipe = Recipe("r", 100, learning_rate=2.0, drops=(0.3, 0.6), factors=(0.5, 0.25))
     assert [recipe.lr_at(step) for step in (0, 29, 30, 59, 60, 99, 100)] == [2.0, 2.0, 1.0, 1.0, 0.5, 0.5, 0.5]

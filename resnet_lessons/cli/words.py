@@ -21,10 +21,9 @@ def recipe(chosen, images):
 
 def _rates(chosen):
     if chosen.schedule == "one-cycle":
-        top = max(1, round(chosen.peak * chosen.steps))
+        [top] = chosen.turns
         return f"up to {chosen.learning_rate:g} at update {top:,}, then down to near 0"
-    turns = sorted({chosen.warmup_steps, *(round(part * chosen.steps) for part in chosen.drops)} - {0})
-    later = [f"{chosen.lr_at(turn):.4g} after {turn:,}" for turn in turns if turn < chosen.steps]
+    later = [f"{chosen.lr_at(turn):.4g} after {turn:,}" for turn in chosen.turns if turn < chosen.steps]
     return ", ".join([f"{chosen.lr_at(0):.4g}", *later])
 
 

@@ -171,14 +171,26 @@ class Recipe:
             return self._one_cycle(step)
         if step < self.warmup_steps:
             return self.warmup_rate
-        passed = sum(step >= round(drop * self.steps) for drop in self.drops)
+        passed = sum(step >= fall for fall in self._falls)
         if passed and self.factors is not None:
             return self.learning_rate * self.factors[passed - 1]
         return self.learning_rate / 10**passed
 
+    @property
+    def turns(self):
+        """After how many updates the rate jumps or bends, a rising tuple; a short run may not come to the last."""
+        if self.schedule == "one-cycle":
+            return (max(1, round(self.peak * self.steps)),)
+        return tuple(sorted({max(self.warmup_steps, fall) for fall in (0, *self._falls)} - {0}))
+
+    @property
+    def _falls(self):
+        """After how many updates each drop comes: in a short run two at once, or during the warm-up."""
+        return tuple(round(drop * self.steps) for drop in self.drops)
+
     def _one_cycle(self, step):
         """Return a rate on the way up or down; the first update has one part of the way up, the last one of down."""
-        rising = max(1, round(self.peak * self.steps))  # updates, the last of them at learning_rate
+        [rising] = self.turns  # updates, the last of them at learning_rate
         done, falling = step + 1, self.steps - rising
         part = done / rising if done <= rising else max(1, self.steps + 1 - done) / (falling + 1)
         return self.learning_rate * part

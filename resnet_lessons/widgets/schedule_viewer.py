@@ -36,11 +36,7 @@ def rate(recipe, step):
 
 def _phases(recipe):
     """List (first, last) update, counted from 0, of each stretch without a jump or a bend."""
-    if recipe.schedule == "one-cycle":
-        starts = [0, max(1, round(recipe.peak * recipe.steps))]
-    else:
-        starts = [0, recipe.warmup_steps, *(round(drop * recipe.steps) for drop in recipe.drops)]
-    starts = sorted({start for start in starts if start < recipe.steps})
+    starts = [0, *(turn for turn in recipe.turns if turn < recipe.steps)]
     return list(zip(starts, [start - 1 for start in starts[1:]] + [recipe.steps - 1], strict=True))
 
 
