@@ -225,16 +225,20 @@ def test_data_status_lists_what_is_missing_and_the_command():
     assert "resnet-lessons data fetch cifar10" in shown.output
 
 
-def test_data_status_fits_and_names_what_is_damaged(tmp_path, monkeypatch):
+def test_data_status_fits_but_for_paths_and_names_what_is_damaged(tmp_path, monkeypatch):
     deep = tmp_path / ("d" * 60) / ("e" * 60)
+    path = deep / "cifar10.npz"
     deep.mkdir(parents=True)
-    (deep / "cifar10.npz").write_bytes(b"not a zip file")
+    path.write_bytes(b"not a zip file")
     monkeypatch.setenv("RESNET_LESSONS_DATA", str(deep))
     shown = run("data", "status")
     assert shown.exit_code == 1
-    assert max(map(len, shown.output.splitlines())) <= WIDTH
+    lines = [line.strip() for line in shown.output.splitlines()]
+    assert str(path) in lines
+    assert f"to mend it: remove {path}, then run: resnet-lessons data fetch cifar10" in lines
+    assert max(len(line) for line in lines if str(deep) not in line and set(line) != set("- ")) <= WIDTH
     rows = json.loads(run("data", "status", "--json").output)
-    assert [row["where"] for row in rows if row["problem"]] == [str(deep / "cifar10.npz")]
+    assert [row["where"] for row in rows if row["problem"]] == [str(path)]
 
 
 def test_data_fetch_passes_on_what_it_is_told_and_prints_the_path(tmp_path, monkeypatch):

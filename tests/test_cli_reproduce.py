@@ -4,7 +4,7 @@ import dataclasses
 import json
 import shutil
 
-from resnet_lessons import data, results, training
+from resnet_lessons import backend, data, results, training
 from resnet_lessons.cli import training as commands
 from resnet_lessons.results import comparison, records
 
@@ -190,6 +190,13 @@ def test_the_run_is_called_for_as_it_was_recorded(shipped, monkeypatch):
     [((spec, recipe, _, _, seed), named)] = calls
     assert (spec.to_json(), recipe.to_json(), seed) == (described["spec"], described["recipe"], 3)
     assert (named["precision"], named["strategy"], named["deterministic"]) == ("mixed_bfloat16", None, False)
+
+
+def test_to_divide_the_processor_of_a_run_on_one_device_is_refused(recorded, tmp_path, monkeypatch):
+    monkeypatch.setattr(backend, "divide_processor", lambda _: pytest.fail("it must not divide it"))
+    said = refused(run("reproduce", recorded, "--devices", 2, "--out", tmp_path / "x"), code=2)
+    assert "--devices divides the processor for --strategy mirrored, and this run is without it" in said
+    assert not (tmp_path / "x").exists()
 
 
 # What is compared

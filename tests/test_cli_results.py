@@ -13,6 +13,7 @@ import threading
 from resnet_lessons import data, results, training
 from resnet_lessons.cli import runs
 from resnet_lessons.recipes import Recipe
+from resnet_lessons.results import records
 from resnet_lessons.specs import Spec
 
 import numpy as np
@@ -145,6 +146,17 @@ def test_an_unfinished_run_is_shown_with_the_command_that_goes_on(trained):
     output = run("results", trained).stdout
     assert f"resnet-lessons resume {trained / 'stopped'}" in output
     assert "unfinished" in output
+
+
+def test_precision_and_strategy_of_an_unfinished_run_are_those_of_its_summary(folder):
+    assert (found(folder)[0]["stopped"]["precision"], found(folder)[0]["stopped"]["strategy"]) == ("float32", None)
+    change(folder / "stopped", precision="mixed_bfloat16", strategy="mirrored")
+    shown = found(folder)[0]["stopped"]
+    assert (shown["precision"], shown["strategy"]) == ("mixed_bfloat16", "mirrored")
+
+
+def test_the_files_that_are_read_are_those_that_training_writes():
+    assert (records.RUN, records.LOG) == (training.folder.RUN, training.folder.LOG)
 
 
 def test_a_run_before_its_first_epoch_and_one_with_a_line_half_written_are_unfinished(folder):

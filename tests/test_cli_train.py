@@ -313,12 +313,25 @@ def test_where_a_run_goes_on_is_told_without_reading_its_arrays(tmp_path, monkey
     assert "Kept up to epoch 2, update 1,234. To go on: " in commands._interrupted(folder, None, None)
 
 
-def test_what_resume_needs_is_in_the_command(tmp_path, smoke):
-    folder = training.RunFolder(smoke[1])
+def test_what_resume_needs_is_in_the_command(tmp_path):
+    folder = training.RunFolder(tmp_path / "a run")
+    folder.path.mkdir()
+    folder.describe({"a run": "that has begun"})
     said = commands._interrupted(folder, tmp_path / "my data", 2)
+    assert said.startswith("Interrupted. No epoch was done, so nothing is kept. To go on: resnet-lessons resume ")
     assert said.endswith(
-        f"resume {shlex.quote(str(smoke[1]))} --source {shlex.quote(str(tmp_path / 'my data'))} --devices 2"
+        f"resume {shlex.quote(str(folder.path))} --source {shlex.quote(str(tmp_path / 'my data'))} --devices 2"
     )
+
+
+def test_an_interruption_while_a_finished_run_is_read_says_that_it_is_kept(smoke, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "resume", interrupt)
+    shown = run("resume", smoke[1])
+    said = f"Interrupted. The run in {smoke[1]} is finished and kept.\n"
+    assert (shown.exit_code, shown.stderr) == (130, said)
 
 
 # Several devices
@@ -349,6 +362,12 @@ def test_resume_divides_the_processor_as_it_was(smoke, monkeypatch, asked, finis
     assert calls == parts
 
 
+def test_resume_refuses_to_divide_the_processor_of_a_run_on_one_device(smoke, monkeypatch):
+    monkeypatch.setattr(backend, "divide_processor", lambda _: pytest.fail("it must not divide it"))
+    said = "--devices divides the processor for --strategy mirrored, and this run is without it. Leave --devices out"
+    assert said in refused(run("resume", smoke[1], "--devices", 2), code=2)
+
+
 # Words
 
 
@@ -375,6 +394,8 @@ def test_a_recipe_in_words_names_the_rest():
     assert "SGD with Nesterov 0.9, weight decay 0.0005 on kernels, augmentation pad-crop-flip" in said
     adam = words.recipe(recipes.get("keras-example"), 45_000)
     assert "Adam, weight decay 0.0002 on convolutions, augmentation shift-flip" in adam
+    early = Recipe("early", steps=1000, drops=(0.1, 0.5), warmup_steps=200, warmup_rate=0.05)
+    assert words.recipe(early, 45_000).splitlines()[1] == "learning rate 0.05, 0.01 after 200, 0.001 after 500"
     plain = words.recipe(Recipe("bare", steps=10, augment="none", weight_decay=0), 1280)
     assert plain.splitlines()[0] == "bare: 10 updates of 128 images, 1 times all images"
     assert plain.endswith("SGD with momentum 0.9, no augmentation")

@@ -19,6 +19,12 @@ def test_a_run_as_it_was_written_agrees(tmp_path):
         assert len(results.read(folder).log) == epochs
 
 
+def test_the_updates_of_a_pass_are_its_batches():
+    assert results.updates_per_pass(recorded_runs.TRAIN, recorded_runs.BATCH) == recorded_runs.PASS
+    for images, size in itertools.product(range(1, 20), range(1, 25)):
+        assert results.updates_per_pass(images, size) == len(range(0, images, size))
+
+
 def said(tmp_path, run=RUN, lines=LINES):
     """Return the message by which such a record is refused."""
     folder = recorded_runs.write(tmp_path / "a", run, lines)

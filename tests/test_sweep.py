@@ -260,6 +260,7 @@ def test_finished_unfinished_and_new_runs_are_told_apart(begun, digits):
         ({"seed": 3}, "with another seed than the sweep's"),
         ({"precision": "float32"}, None),
         ({"data": {"sha256": "0" * 64}}, "with another data than the sweep's"),
+        ({"strategy": "mirrored"}, "with another strategy than the sweep's"),
         ({"spec": {"depth": 14}}, "with another network than the sweep's"),
         ({"recipe": {"momentum": 0.5}, "seed": 4}, "with another recipe and another seed than"),
         ({"spec": 3}, "cannot be read"),
@@ -292,7 +293,7 @@ def test_another_precision_is_refused_where_one_is_asked_for(begun, digits):
 
 def test_a_damaged_finished_run_is_refused(begun, digits):
     (begun.out / begun.runs[0].name / "log.jsonl").write_text("")
-    with pytest.raises(ValueError, match=r"log\.jsonl"):
+    with pytest.raises(SweepError, match=r"log\.jsonl: is empty or its last line was cut\. Restore the folder"):
         sweep.standing(begun, digits)
 
 
@@ -475,7 +476,21 @@ def test_a_worker_records_the_cores_that_it_was_given(monkeypatch):
         assert provenance.hardware()["cores"] == min(cores, whole)
 
 
+def test_it_is_said_that_cores_bind_tensorflow_alone():
+    for text in (main.commands["sweep"].help, plan.Plan.__doc__, spread.Task.__doc__):
+        said = " ".join(text.split())
+        assert re.search(r"TensorFlow (alone )?keeps to them|keeps to its cores with TensorFlow alone", said)
+
+
 # The command
+
+
+def test_the_command_that_watches_a_sweep_stands_whole_on_a_line(file, tmp_path):
+    path = file('data = "mnist"\nsmoke = true\n[[network]]\nfamily = "plain"\nn = 1')
+    out = tmp_path / ("d" * 60) / ("my " + "e" * 60)
+    lines = run("sweep", path, "--out", out, "--dry-run").stdout.splitlines()
+    assert f"To watch: resnet-lessons results '{out}'" in lines
+    assert max(len(line) for line in lines if "d" * 60 not in line) <= WIDTH
 
 
 def test_a_dry_run_lists_the_runs_and_starts_nothing(begun, file, monkeypatch):

@@ -134,7 +134,8 @@ def results_command(ctx, folders, as_json, published):
 
     found = runs.find(folders or [folder for folder in (training.RUNS, records.RECORDED) if folder.is_dir()])
     if folders and not found:
-        raise click.ClickException(f"No run is in {', '.join(map(str, folders))}. A run is a folder with a run.json.")
+        places = ", ".join(map(str, folders))
+        raise click.ClickException(f"No run is in {places}. A run is a folder with a {records.RUN}.")
     means = runs.means(found)
     if as_json:
         click.echo(tables.as_json({"runs": found, "means": means}))

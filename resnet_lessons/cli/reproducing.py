@@ -9,7 +9,7 @@ import click
 
 from . import tables
 from .program import Command, examples
-from .training import DEVICES, RUNS, SOURCE, announce, carry_out, engine, named_data, progress
+from .training import DEVICES, RUNS, SOURCE, announce, carry_out, engine, named_data, progress, refuse_devices
 
 
 @click.command(
@@ -44,6 +44,7 @@ def reproduce(ctx, name, listing, source, devices, out):
         click.echo(tables.records_table(shipped) if shipped else "No runs are recorded.")
         return
     recorded = _find(name)
+    refuse_devices(devices, recorded.strategy)
     dataset = named_data(recorded.name, recorded.data["name"], source)
     out = out or RUNS / f"{recorded.name}-again"
     training = engine(devices or recorded.devices)
@@ -67,7 +68,7 @@ def reproduce(ctx, name, listing, source, devices, out):
 def _find(name):
     """Return the record of that name, or the one in that folder."""
     for folder in (records.RECORDED / name, Path(name)):
-        if (folder / "run.json").is_file():
+        if (folder / records.RUN).is_file():
             return results.read(folder)
     names = ", ".join(record.name for record in results.load()) or "none"
     raise click.ClickException(f"No run {name!r} is recorded, and it is no run's folder. Recorded are: {names}.")

@@ -8,13 +8,13 @@ import collections
 import dataclasses
 import json
 import os
-import statistics
 from pathlib import Path
 
 from resnet_lessons import results
+from resnet_lessons.results.groups import mean_and_deviation
+from resnet_lessons.results.records import LOG, RUN
 from resnet_lessons.specs import Spec
 
-RUN, LOG = "run.json", "log.jsonl"
 FINISHED, UNFINISHED, DAMAGED = "finished", "unfinished", "damaged"
 
 
@@ -142,15 +142,13 @@ def _finished(folder, run, record):
         state=FINISHED,
         parameters=record.result.get("parameters"),
         test_error=record.result["test_error"],
-        precision=run.get("precision", ""),
-        strategy=record.strategy,
-        **_common(folder, record.spec, record.recipe, record.seed, record.data, record.log),
+        **_common(folder, run, record.spec, record.log),
     )
 
 
 def _unfinished(folder, run):
     log = [results.Epoch(**{key: line[key] for key in _EPOCH if key in line}) for line in _whole_lines(folder / LOG)]
-    return Found(state=UNFINISHED, **_common(folder, Spec(**run["spec"]), run["recipe"], run["seed"], run["data"], log))
+    return Found(state=UNFINISHED, **_common(folder, run, Spec(**run["spec"]), log))
 
 
 _EPOCH = tuple(results.Epoch.__dataclass_fields__)
@@ -162,17 +160,20 @@ def _whole_lines(path):
     return [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
 
 
-def _common(folder, spec, recipe, seed, data, log):
+def _common(folder, run, spec, log):
+    """Return what is known of a run in any state, by the fields of ``Found``."""
     last = log[-1] if log else None
     return {
         "folder": _shown(folder),
         "network": spec.name,
         "spec": spec.to_json(),
-        "recipe": dict(recipe),
-        "seed": seed,
-        "data": dict(data),
+        "recipe": dict(run["recipe"]),
+        "precision": run.get("precision", ""),
+        "strategy": run.get("strategy"),
+        "seed": run["seed"],
+        "data": dict(run["data"]),
         "epochs": len(log),
-        "epochs_in_all": _epochs_in_all(recipe, data),
+        "epochs_in_all": _epochs_in_all(run["recipe"], run["data"]),
         "train_error": last and last.train_error,
         "val_error": last and last.val_error,
         "seconds": sum(epoch.seconds for epoch in log),
@@ -189,7 +190,7 @@ def _epochs_in_all(recipe, data):
     """Return how many epochs a recipe has; one is a pass over the training images unless it says otherwise."""
     steps, updates = recipe.get("steps"), recipe.get("steps_per_epoch")
     if updates is None and {"training_images", "batch_size"} <= {*data, *recipe}:
-        updates = -(-data["training_images"] // recipe["batch_size"])
+        updates = results.updates_per_pass(data["training_images"], recipe["batch_size"])
     return -(-steps // updates) if steps and updates else None
 
 
@@ -204,6 +205,7 @@ def means(found):
 
 
 def _mean(runs):
+    validated = [run.val_error for run in runs]
     return Mean(
         network=runs[0].network,
         recipe=runs[0].recipe["name"],
@@ -211,11 +213,7 @@ def _mean(runs):
         strategy=runs[0].strategy,
         data=runs[0].data,
         seeds=tuple(run.seed for run in runs),
-        train_error=_spread([run.train_error for run in runs]),
-        val_error=None if any(run.val_error is None for run in runs) else _spread([run.val_error for run in runs]),
-        test_error=_spread([run.test_error for run in runs]),
+        train_error=mean_and_deviation([run.train_error for run in runs]),
+        val_error=None if None in validated else mean_and_deviation(validated),
+        test_error=mean_and_deviation([run.test_error for run in runs]),
     )
-
-
-def _spread(values):
-    return statistics.mean(values), statistics.stdev(values)

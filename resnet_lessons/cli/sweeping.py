@@ -60,7 +60,9 @@ def sweep(ctx, file, out, address, parallel, dry_run):
 
     Beside recipe and seeds, a sweep and a network may have steps, smoke and precision; a network block, shortcut,
     style, skip and order; a sweep out, data, source, and the cores and gpus of each run. On a cluster, out and source
-    must be on a disk that all machines share, under the same path, and the package be installed on each.
+    must be on a disk that all machines share, under the same path, and the package be installed on each. A run
+    keeps to its cores with TensorFlow alone: on JAX they decide how many runs have room at once, and each takes all
+    the cores there are.
     """  # noqa: D301 - click wants the character that \b stands for
     from resnet_lessons import sweep as sweeps
 
@@ -74,6 +76,7 @@ def sweep(ctx, file, out, address, parallel, dry_run):
             f'To train on {dataset.name}, write data = "{dataset.name}" in {file}.'
         )
     click.echo(_announcement(plan, dataset, sweeps.standing(plan, dataset)))
+    click.echo(f"To watch: resnet-lessons results {join([str(plan.out)])}")  # on a line of its own, to be copied whole
     if dry_run:
         click.echo(tables.plan_table(plan, sweeps.standing(plan, dataset)))
         return
@@ -94,7 +97,6 @@ def _announcement(plan, dataset, standing):
         ("runs", f"{len(plan.runs)}: {_counts(standing)}"),
         ("data", dataset.source),
         ("folder", str(plan.out)),
-        ("to watch", f"resnet-lessons results {join([str(plan.out)])}"),
     ]
     return tables.facts(facts)
 

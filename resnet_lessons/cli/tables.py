@@ -1,4 +1,7 @@
-"""What the commands print, as text of at most 100 columns that reads the same in a terminal and in a file."""
+"""What the commands print, as text that reads the same in a terminal and in a file.
+
+It has 100 columns at the most, but for what is to be copied whole: paths, and commands that mend something.
+"""
 
 import dataclasses
 import json
@@ -63,8 +66,9 @@ def data_table(rows):
 
 
 def _data_cell(row):
-    mend = f"to {'mend' if row.problem else 'get'} it: {row.mend}" if row.mend else ""
-    return "\n".join(_wrapped(line) for line in (row.source, row.where, row.problem, mend) if line)
+    lines = [_wrapped(line) for line in (row.source, row.where, row.problem) if line]
+    lines += [f"to {'mend' if row.problem else 'get'} it: {row.mend}"] if row.mend else []
+    return "\n".join(lines)
 
 
 def runs_table(found, means):
@@ -267,7 +271,9 @@ def _plain(records):
 
 
 def _wrapped(text):
-    return "\n".join(textwrap.fill(line, WIDE, break_on_hyphens=False) for line in text.splitlines())
+    """Break lines between words alone, so that a path stays whole."""
+    options = {"break_on_hyphens": False, "break_long_words": False}
+    return "\n".join(textwrap.fill(line, WIDE, **options) for line in text.splitlines())
 
 
 def _folded(text, width):

@@ -124,8 +124,7 @@ def train(ctx, family, n, depth, recipe_name, steps, smoke, data_name, source, s
         recipe = plan.choose_recipe(recipe_name, spec.depth, steps, smoke)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    if devices and strategy is None:
-        raise click.UsageError("--devices divides the processor for --strategy mirrored. Give both or none.")
+    refuse_devices(devices, strategy)
     dataset = data.load(data_name, source)
     if dataset.name != data_name:
         click.echo(f"note: no {data_name} was found, so this trains on {dataset.name}", err=True)
@@ -155,14 +154,24 @@ def resume(ctx, folder, source, devices):
 
     Everything is as its run.json says. Other data than those it began on are refused.
     """
-    training = engine(devices)
+    training = engine(None)
     run_folder = training.RunFolder(folder)
     settings, data_name = training.run_in(run_folder)
-    if settings.devices and not devices and "result" not in run_folder.description():
-        engine(settings.devices)  # as it was when the run began
+    refuse_devices(devices, settings.strategy)
+    began_on = None if "result" in run_folder.description() else settings.devices
+    engine(devices or began_on)
     dataset = named_data(folder, data_name, source)
     announce(settings.spec, settings.recipe, settings.seed, dataset, settings.precision, run_folder)
     carry_out(ctx, run_folder, source, devices, lambda: training.resume(folder, dataset, progress=progress()))
+
+
+def refuse_devices(devices, strategy):
+    """Raise UsageError for a processor to be divided for a run on one device, which would get a part of it."""
+    if devices and strategy is None:
+        raise click.UsageError(
+            "--devices divides the processor for --strategy mirrored, and this run is without it. Leave --devices out, "
+            "or train with both."
+        )
 
 
 def named_data(run, name, source):
@@ -233,8 +242,11 @@ def carry_out(ctx, folder, source, devices, call):
 
 
 def _interrupted(folder, source, devices):
-    if folder.description() is None:
+    description = folder.description()
+    if description is None:
         return "Interrupted before the run began; nothing is kept."
+    if "result" in description:
+        return f"Interrupted. The run in {folder.path} is finished and kept."
     epoch, step = folder.saved()
     kept = f"Kept up to epoch {epoch}, update {step:,}." if epoch else "No epoch was done, so nothing is kept."
     again = ["resnet-lessons", "resume", str(folder.path)]

@@ -5,6 +5,7 @@ folder a run, as training wrote it, and refuses one whose log and summary do not
 ``table`` puts both kinds of figures side by side. Lessons 01, 02, 03, 05, 09 and 10 show them.
 """
 
+from .agreement import updates_per_pass
 from .groups import Group, all_but_the_seed, groups, hardware_in_words, training_set
 from .published import (
     HE_2015,
@@ -46,4 +47,5 @@ __all__ = [
     "rows",
     "table",
     "training_set",
+    "updates_per_pass",
 ]

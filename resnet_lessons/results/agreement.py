@@ -34,7 +34,7 @@ def _data(record, recipe):
 
 def _updates(record, recipe):
     """The log has a line after so many updates as the recipe says, and the last after the recipe's last."""
-    between = recipe.steps_per_epoch or _updates_per_pass(record, recipe)
+    between = recipe.steps_per_epoch or updates_per_pass(record.data["training_images"], recipe.batch_size)
     expected = [*range(between, recipe.steps, between), recipe.steps]
     for epoch, step in zip(record.log, expected, strict=False):
         if epoch.step != step:
@@ -81,12 +81,13 @@ def _seconds(record, _):
     return None if abs(in_log - said) < 0.002 else f"the log's seconds sum up to {in_log:.3f}, the summary has {said}"
 
 
-def _updates_per_pass(record, recipe):
-    return -(-record.data["training_images"] // recipe.batch_size)
+def updates_per_pass(images, batch_size):
+    """Return how many updates one pass over so many training images takes: the last batch may be smaller."""
+    return -(-images // batch_size)
 
 
 def _images_after(step, record, recipe):
-    """Return how many images so many updates have seen: the last batch of a pass may be smaller."""
+    """Return how many images so many updates have seen."""
     images = record.data["training_images"]
-    passes, rest = divmod(step, _updates_per_pass(record, recipe))
+    passes, rest = divmod(step, updates_per_pass(images, recipe.batch_size))
     return passes * images + rest * recipe.batch_size

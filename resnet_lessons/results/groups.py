@@ -5,6 +5,7 @@ import statistics
 from collections import defaultdict
 from dataclasses import dataclass
 
+from .agreement import updates_per_pass
 from .records import Record, load
 
 
@@ -88,7 +89,7 @@ class Group:
         included: a machine that has other work now and then takes many times longer. The hours are a mean over the runs
         that were there, of what each spent there; whatever else the machine did meanwhile is in them.
         """
-        updates = -(-self.data["training_images"] // self.recipe["batch_size"])
+        updates = updates_per_pass(self.data["training_images"], self.recipe["batch_size"])
         paces, hours = defaultdict(list), defaultdict(list)
         for record in self.records:
             there = defaultdict(list)  # this run's lines by the machine that made them, one that made none left out

@@ -12,6 +12,7 @@ from resnet_lessons.specs import Spec
 from .agreement import disagreement
 
 RECORDED = Path(__file__).parents[1] / "recorded"  # the runs that ship with the package
+RUN, LOG = "run.json", "log.jsonl"  # of each run: what it is and came to, and a line for each epoch
 
 
 class RecordError(ValueError):
@@ -133,13 +134,13 @@ def read(folder):
     Raises:
         RecordError: as for ``load``.
     """
-    path = Path(folder) / "run.json"
+    path = Path(folder) / RUN
     run = _json(_text(path), path)
     provenance = _provenance(run, path)
-    record = Record(name=path.parent.name, log=_log(path.with_name("log.jsonl")), **provenance)
+    record = Record(name=path.parent.name, log=_log(path.with_name(LOG)), **provenance)
     fault = disagreement(record)
     if fault:
-        raise _fault(path.parent, f"run.json and log.jsonl do not agree: {fault}")
+        raise _fault(path.parent, f"{RUN} and {LOG} do not agree: {fault}")
     return record
 
 

@@ -95,7 +95,8 @@ class Plan:
         out: the folder that gets a folder for each run.
         data: name of the data set.
         source: where it lies; None to search.
-        cores: processor cores for each run; None to share all that there are.
+        cores: processor cores for each run; None to share all that there are. They decide how many runs have room at
+            once; TensorFlow keeps to them, JAX takes all that a process may run on.
         gpus: GPUs for each run; None: one if there are any.
     """
 

@@ -50,7 +50,7 @@ class Task:
         data: name of the data set.
         source: where it lies; None to search.
         digest: of the data set that the sweep is on.
-        cores: that the worker may use.
+        cores: that the worker may use; TensorFlow alone keeps to them.
         gpus: that it may use.
     """
 
@@ -186,7 +186,11 @@ def train_one(task):
 
 
 def _confine(task):
-    """Keep this process, one run's alone, to the run's cores and GPUs; TensorFlow reads it when it is loaded."""
+    """Keep this process, one run's alone, to the run's cores and GPUs, before the backend is loaded.
+
+    TensorFlow alone keeps to a number of cores. JAX documents no such setting and takes all that the process may run
+    on; an affinity would have to name cores that no other worker has, and Ray counts them without saying which.
+    """
     os.environ["TF_NUM_INTRAOP_THREADS"] = str(task.cores)
     if not task.gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"

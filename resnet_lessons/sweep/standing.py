@@ -5,6 +5,7 @@ import json
 
 from resnet_lessons import results
 from resnet_lessons.recipes import Recipe
+from resnet_lessons.results.records import RUN
 from resnet_lessons.specs import Spec
 
 from .plan import SweepError
@@ -49,24 +50,27 @@ def _standing(folder, run, dataset):
             f"{run.name} holds {run.recipe.validation:,} images back and {dataset.title} has {len(dataset.y_train):,} "
             "to train on. Choose smoke = true or another data set."
         )
-    path = folder / "run.json"
+    path = folder / RUN
     if not path.exists():
         return Standing(NEW)
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         held = {"network": Spec(**stored["spec"]), "recipe": Recipe(**stored["recipe"]), "seed": stored["seed"]}
-        held |= {"precision": stored["precision"], "data": stored["data"]["sha256"]}
+        held |= {"precision": stored["precision"], "strategy": stored.get("strategy"), "data": stored["data"]["sha256"]}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise SweepError(f"{path} cannot be read ({error!r}). Restore it, or remove that folder.") from error
     _refuse_another(folder, held, run, dataset)
     if "result" not in stored:
         return Standing(UNFINISHED)
-    record = results.read(folder)  # raises if it is damaged
+    try:
+        record = results.read(folder)
+    except results.RecordError as error:
+        raise SweepError(str(error)) from error
     return Standing(FINISHED, record.result["test_error"], sum(epoch.seconds for epoch in record.log) / 3600)
 
 
 def _refuse_another(folder, held, run, dataset):
-    wanted = {"network": run.spec, "recipe": run.recipe, "seed": run.seed, "data": dataset.digest}
+    wanted = {"network": run.spec, "recipe": run.recipe, "seed": run.seed, "strategy": None, "data": dataset.digest}
     if run.precision != "auto":
         wanted["precision"] = run.precision
     differing = [key for key, value in wanted.items() if held[key] != value]
