@@ -109,6 +109,15 @@ def test_a_measurement_that_fails_leaves_a_button_to_press(monkeypatch):
     assert not control(picker, "Time it here").disabled
 
 
+def test_a_button_that_is_disabled_times_nothing(measured):
+    """A press can be on its way when the button is disabled; it does not enable it either."""
+    picker = widgets.ModelPicker(recipes=[recipes.get("minute")])
+    picker.timer.disabled = True
+    picker.timer.click()
+    assert measured == []
+    assert picker.timer.disabled
+
+
 def test_a_real_measurement():
     picker = widgets.ModelPicker(Spec("v1", 8), recipes=[recipes.get("minute")])
     control(picker, "Time it here").click()
@@ -125,7 +134,17 @@ def test_without_recipes_there_is_no_button():
 
 
 @pytest.mark.parametrize(
-    "spec", [Spec("v1", 20), Spec("v1", 110), Spec("v2", 20), Spec("v2", 8, block="basic"), Spec("plain", 56)]
+    "spec",
+    [
+        Spec("v1", 20),
+        Spec("v1", 110),
+        Spec("v1", 1202),
+        Spec("v2", 20),
+        Spec("v2", 8, block="basic"),
+        Spec("plain", 56),
+        Spec("v1", 20, input_shape=(28, 28, 1)),
+        Spec("v2", 20, input_shape=(64, 48, 3), num_classes=100, width=32),
+    ],
 )
 def test_the_picker_and_its_twins_show_the_same(spec):
     picker = widgets.ModelPicker(spec)
@@ -197,6 +216,25 @@ def test_n_ends_where_it_is_said(most, given):
     picker = widgets.ModelPicker(most=most)
     control(picker, "units n").value = 1000
     assert picker.spec.n == given
+
+
+def test_n_reaches_as_far_as_the_network_to_begin_with():
+    picker = widgets.ModelPicker(Spec("v1", 1202))
+    assert (control(picker, "units n").value, control(picker, "units n").max) == (200, 200)
+    assert_named(picker)
+
+
+def test_the_data_s_shape_and_the_width_stay_whatever_is_chosen():
+    kept = {"input_shape": (28, 28, 1), "num_classes": 26, "width": 8}
+    picker = widgets.ModelPicker(Spec("v1", 20, **kept), shortcuts=True)
+    control(picker, "units n").value = 2
+    assert picker.spec == Spec("v1", 14, **kept)
+    control(picker, "shortcut").value = "C"
+    assert picker.spec == Spec("v1", 14, shortcut="C", **kept)
+    control(picker, "version").value = "v2"
+    assert picker.spec == Spec("v2", 20, **kept)
+    control(picker, "version").value = "plain"
+    assert picker.spec == Spec("plain", 14, **kept)
 
 
 def test_two_pickers_are_two():

@@ -21,6 +21,7 @@ class Images:
 
     name = title = "none"
     x_train = np.zeros((0, 32, 32, 3), "uint8")
+    class_names = tuple("0123456789")
 
 
 @pytest.fixture
@@ -138,6 +139,41 @@ def test_a_choice_reaches_every_part(explorer):
     control(explorer.picker, "units n").value = 18
     assert explorer.trainer.spec.depth == 110
     assert explorer.trainer.recipe == recipes.get("he2015", depth=110)  # with its warm-up
+
+
+class Letters(Images):
+    """Of another shape, and of more classes."""
+
+    x_train = np.zeros((0, 28, 28, 1), "uint8")
+    class_names = tuple("abcdefghijklmnopqrstuvwxyz")
+
+
+@pytest.mark.parametrize("spec", [None, Spec("v1", 20, input_shape=(28, 28, 1), num_classes=26)])
+def test_the_network_fits_the_data(tmp_path, recorded, spec):
+    fitting = {"input_shape": (28, 28, 1), "num_classes": 26}
+    page = widgets.Explorer(Letters(), tmp_path / "runs", spec, names=NAMES, recorded=recorded)
+    assert page.trainer.spec == page.picker.spec == Spec("v1", 20, **fitting)
+    control(page.picker, "version").value = "v2"
+    assert page.trainer.spec == Spec("v2", 29, **fitting)
+
+
+def test_a_deep_net_to_begin_with_is_kept_with_its_recipe(tmp_path, recorded):
+    page = widgets.Explorer(Images(), tmp_path / "runs", Spec("v1", 1202), "he2015", NAMES, recorded)
+    assert page.trainer.spec == Spec("v1", 1202)
+    assert page.trainer.recipe == recipes.get("he2015", depth=1202)
+
+
+def test_no_run_is_looked_for_by_the_recipe_of_another_network(tmp_path, recorded):
+    """A net of 110 layers is warmed up by a recipe of the same name, which the run of 20 layers was not made by."""
+    run, images = recorded / "v1-20-short-seed0", Images()
+    images.digest = json.loads((run / "run.json").read_text())["data"]["sha256"]
+    page = widgets.Explorer(images, tmp_path / "runs", None, "short", ("short",), recorded)
+    shutil.copytree(run, page.trainer.out)
+    states = []
+    page.trainer.observe(lambda change: states.append(change["new"]), "state")
+    for n in (4, 3, 18):
+        control(page.picker, "units n").value = n
+    assert states == ["finished", "ready"]
 
 
 def test_timing_is_off_while_a_net_trains(explorer):

@@ -6,7 +6,8 @@ kernel. One module a widget.
 
 from .bottleneck import bottleneck_calculator, bottleneck_table
 from .explorer import Explorer
-from .live_trainer import LiveTrainer, run_folder
+from .kept_runs import run_folder
+from .live_trainer import LiveTrainer
 from .model_picker import ModelPicker, model_table, time_table
 from .plain_nets import plain_net_picker, plain_net_table
 from .recorded_runs import recorded_image, recorded_table

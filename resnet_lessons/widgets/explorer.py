@@ -21,7 +21,7 @@ class Explorer(ipywidgets.VBox):
     Args:
         dataset: a ``data.Dataset`` to train on.
         folder: of the runs.
-        spec: the network to begin with.
+        spec: the network to begin with, as for ``ModelPicker``; None: v1-20 for the data set's images and classes.
         recipe: the name of the recipe to begin with.
         names: of the recipes to choose from.
         recorded: the folder of the recorded runs; None: those that ship with the package.
@@ -41,7 +41,8 @@ class Explorer(ipywidgets.VBox):
         names=recipes.NAMES,
         recorded=None,
     ):
-        spec = specs.Spec("v1", 20) if spec is None else spec
+        if spec is None:
+            spec = specs.Spec("v1", 20, input_shape=dataset.x_train.shape[1:], num_classes=len(dataset.class_names))
         self._recorded = recorded
         self.picker = ModelPicker(spec, recipes=[recipes.get(name) for name in names], shortcuts=True)
         self.schedule = ScheduleViewer(names, recipe, self.picker.spec.depth)
@@ -63,9 +64,10 @@ class Explorer(ipywidgets.VBox):
         return f"Explorer({self.picker.spec.name}, {self.schedule.recipe.name})"
 
     def _choose(self, change):
-        """Hand the network on; its depth first, which the recipe of a deep one hangs on."""
-        self.schedule.depth = change["new"].depth
-        self.trainer.spec = change["new"]
+        """Hand the network on, and its depth, which the recipe of a deep one hangs on."""
+        with self.trainer.hold_trait_notifications():  # it looks for the run of both, not of one and the old other
+            self.schedule.depth = change["new"].depth
+            self.trainer.spec = change["new"]
         self._show_recorded()
 
     def _show_recorded(self):

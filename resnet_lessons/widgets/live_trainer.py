@@ -19,26 +19,18 @@ import ipywidgets
 import traitlets
 from IPython import get_ipython
 
-from .run_words import WINDOW, epoch_table, epochs_are, error_words, kept_words, progress_words
+from .kept_runs import found, refusal, run_folder
+from .run_words import WINDOW, epoch_table, epochs_are, error_words, kept_words, progress_words, result_words
 from .tables import table_view
 
 MOVING = "resnet-lessons-progress"  # a name for the sentence that changes all the time
 STATES = ("ready", "training", "stopping", "stopped", "finished", "failed")
 PACE = 1.0  # seconds between two drawings at least; one takes about a tenth
+STOPPING = {  # by phase; in the others batches of images are looked at
+    "starting": "Stopping. The network is being built; its first update, once begun, is made to its end.",
+    "training": "Stopping after the update under way.",
+}
 _running = weakref.WeakSet()  # trainers that train
-
-
-def run_folder(folder, spec, recipe, seed, data):
-    """Return the folder of one run among others: each choice has its own, so that it is found again.
-
-    Args:
-        folder: of all runs.
-        spec: the network.
-        recipe: how it is trained.
-        seed: of all that is random.
-        data: the name of the data set.
-    """
-    return Path(folder) / f"{data}-{spec.name}-{recipe.name}-{seed}"
 
 
 class LiveTrainer(ipywidgets.VBox):
@@ -49,7 +41,7 @@ class LiveTrainer(ipywidgets.VBox):
         spec: the network to begin with.
         recipe: how to train it.
         folder: of the runs, one folder each.
-        seed: of all that is random.
+        seed: of all that is random, a whole number from 0 to ``recipes.HIGHEST_SEED``.
         options: further ones of ``training.train``.
 
     Attributes:
@@ -58,12 +50,12 @@ class LiveTrainer(ipywidgets.VBox):
         seed: to be set, also by the person.
         state: one of "ready", "training", "stopping", "stopped", "finished" and "failed"; to ``observe``.
         run: what the last training gave, a ``training.Run`` with the net as it was left; None before its end.
-        error: the exception that ended the last training; None if none did.
+        error: the exception that ended the last training, or kept it from beginning; None if none did.
     """
 
     spec = traitlets.Instance(specs.Spec)
     recipe = traitlets.Instance(recipes.Recipe)
-    seed = traitlets.Int(0)
+    seed = traitlets.Int(0, min=0, max=recipes.HIGHEST_SEED)
     state = traitlets.Enum(STATES, "ready", read_only=True)
 
     def __init__(self, dataset, spec, recipe, folder="runs/explorer", seed=0, **options):
@@ -80,7 +72,7 @@ class LiveTrainer(ipywidgets.VBox):
         self._look()
 
     def _make_parts(self):
-        self._seed = ipywidgets.BoundedIntText(value=0, min=0, max=9999, description="seed")
+        self._seed = ipywidgets.BoundedIntText(value=0, min=0, max=recipes.HIGHEST_SEED, description="seed")
         self._seed.tooltip = "of the initial weights, the order of the images and the augmentation"
         self._train = ipywidgets.Button(description="Train", tooltip="begin this run", button_style="primary")
         self._stop = ipywidgets.Button(description="Stop", tooltip="stop after the update under way; keep the epochs")
@@ -105,23 +97,41 @@ class LiveTrainer(ipywidgets.VBox):
         """The ``training.Progress`` of the training under way, or of the last one."""
         return training.Progress() if self._last is None else self._last.progress()
 
+    def _wanted(self):
+        """Return what tells the run that is chosen from others; an option of ``train`` that is not given does not."""
+        wanted = {"spec": self.spec, "recipe": self.recipe, "seed": self.seed}
+        wanted |= {"precision": self._options.get("precision", "auto"), "strategy": self._options.get("strategy")}
+        if self._options.get("deterministic") is not None:
+            wanted["deterministic"] = self._options["deterministic"]
+        return wanted
+
     # What the buttons do
 
     def train(self):
-        """Begin the run that is chosen, or go on with it, and return at once; nothing happens if one is under way."""
+        """Begin the run that is chosen, or go on with it, and return at once; nothing happens if one is under way.
+
+        If the folder holds another run, that is the ``error``, and nothing is begun.
+        """
         with self._lock:
             if self._training is not None:
                 return
-            self.run = self.error = None
-            self._loop, self._awaited = _running_loop(), False
-            watch = {"changed": self._ask_to_redraw, "every": PACE}
-            self._training = self._last = training.Background(
-                self.spec, self.recipe, self.dataset, self.out, self.seed, **watch, **self._options
-            )
-            _running.add(self)
+            self.run, self.error = None, refusal(self.out, self._wanted(), self.dataset)
+            if self.error is None:
+                self._begin()
+        if self._training is None:
+            self._look()
+            return
         _listen_for_interrupts()
         self.set_trait("state", "training")
         self._redraw()
+
+    def _begin(self):
+        self._loop, self._awaited = _running_loop(), False
+        watch = {"changed": self._ask_to_redraw, "every": PACE}
+        self._training = self._last = training.Background(
+            self.spec, self.recipe, self.dataset, self.out, self.seed, **watch, **self._options
+        )
+        _running.add(self)
 
     def stop(self):
         """Ask the training to stop after the update under way, and return at once."""
@@ -144,13 +154,14 @@ class LiveTrainer(ipywidgets.VBox):
         Raises:
             Exception: the one that ended the training.
         """
+        current = self._training
         try:
-            while self._training is not None and not self._training.done:
+            while current is not None and not current.done:
                 await asyncio.sleep(0.05)
         except BaseException:
             self.stop()
             raise
-        return self.wait()
+        return self._outcome(current)
 
     def wait(self):
         """Wait as ``finished`` does, with everything else at a stand; for programs without an event loop."""
@@ -161,10 +172,19 @@ class LiveTrainer(ipywidgets.VBox):
             except KeyboardInterrupt:
                 self.stop()
                 raise
+        return self._outcome(current)
+
+    def _outcome(self, current):
+        """Show what a training gave that has ended, and return or raise it; of None, what the last one gave.
+
+        Whoever observes ``state`` may have begun the next one by then, and that has its own.
+        """
+        if current is self._training:
             self._redraw()
-        if self.error is not None:
-            raise self.error
-        return self.run
+        ended = self if current is None else current
+        if ended.error is not None:
+            raise ended.error
+        return ended.run
 
     # What is shown
 
@@ -188,69 +208,61 @@ class LiveTrainer(ipywidgets.VBox):
         if progress.phase == "ended":
             current.wait()
             self._end(current)
-        elif current.asked_to_stop:
-            self.set_trait("state", "stopping")
-        said = self._words_for(current, progress)
-        if self._training is None and current.out != self.out:  # another run was chosen meanwhile
+        state = self._state_of(current)
+        said = self._words_for(current, progress, state)
+        if self._training is None and not self._chosen(current):  # another run was chosen meanwhile
+            self.set_trait("state", state)
             self._look(before=said)
             return
-        self._say(said)
+        self._say(state, said)
         self._progress.value = "" if self._training is None else progress_words(progress, current.recipe.steps)
-        self._draw(current, progress.epochs, progress.step_error, progress.first_step)
-        self._enable()
+        self._enable(state)
+        if state != "stopping":  # the end is near and is drawn; it must not wait for another drawing
+            self._draw(current, progress.epochs, progress.step_error, progress.first_step)
+        self.set_trait("state", state)  # last: whoever observes it may choose or begin another run, which is shown then
 
     def _end(self, current):
         with self._lock:
             self.run, self.error, self._training = current.run, current.error, None
         _running.discard(self)
-        if self.error is not None:
-            self.set_trait("state", "failed")
-        else:
-            self.set_trait("state", "finished" if self.run.finished else "stopped")
 
-    def _words_for(self, current, progress):
+    def _state_of(self, current):
+        """Return the state of a training that is under way or has just ended."""
+        if current is self._training:
+            return "stopping" if current.asked_to_stop else "training"
+        if current.error is not None:
+            return "failed"
+        return "finished" if current.run.finished else "stopped"
+
+    def _chosen(self, run):
+        """Tell whether a run is the one that Train and Resume mean; a folder's name does not hold all of a recipe."""
+        return (run.spec, run.recipe, run.seed) == (self.spec, self.recipe, self.seed)
+
+    def _words_for(self, current, progress, state):
         """Say where a training is that is under way or has just ended; not update by update, for it is read aloud."""
         steps = current.recipe.steps
-        stopping = {
-            "starting": "Stopping. The network is being built; its first update, once begun, is made to its end."
-        }
         said = {
             "training": lambda: f"Training; {epochs_are(progress.epochs)} whole.",
-            "stopping": lambda: stopping.get(progress.phase, "Stopping after the update under way."),
+            "stopping": lambda: STOPPING.get(progress.phase, "Stopping after the batch of images under way."),
             "stopped": lambda: f"Stopped after update {progress.step:,}. {kept_words(progress.epochs, steps)}",
-            "finished": lambda: self._result_words(self.run.test_error),
-            "failed": lambda: f"Failed after update {progress.step:,}. {error_words(self.error)}",
-        }[self.state]()
+            "finished": lambda: result_words(current.run.test_error, self.dataset.title),
+            "failed": lambda: f"Failed after update {progress.step:,}. {error_words(current.error)}",
+        }[state]()
         return f"{_name(current.spec, current.recipe, current.seed)}: {said}"
 
     def _look(self, change=None, before=""):  # noqa: ARG002 - what traitlets hands over
         """Show what the folder holds of the run that is chosen; while another one trains, that goes on being shown."""
         if self._training is not None:
             return
-        epochs, steps = (), self.recipe.steps
-        try:
-            folder = training.RunFolder(self.out)
-            description, epochs = folder.description(), folder.kept()
-            if description is None:
-                state, said = "ready", f"Not trained yet, {steps:,} updates of {self.recipe.batch_size} images."
-            elif "result" in description:
-                state, said = "finished", self._result_words(description["result"]["test_error"])
-            else:
-                state, said = "stopped", f"Begun and not finished. {kept_words(epochs, steps)}"
-        except (training.FolderError, KeyError, TypeError) as error:
-            state, said = "failed", error_words(error)
-        self.set_trait("state", state)
-        self._say(before, f"{_name(self.spec, self.recipe, self.seed)}: {said}")
+        state, epochs, said, *more = found(self.out, self._wanted(), self.dataset)
+        self._say(state, before, f"{_name(self.spec, self.recipe, self.seed)}: {said}", *more)
         self._progress.value = ""
+        self._enable(state)
         self._draw(self, epochs)
-        self._enable()
+        self.set_trait("state", state)
 
-    def _result_words(self, error):
-        kept = "It is kept; to train once more, choose another seed."
-        return f"Finished: test error {100 * error:.1f}% on {self.dataset.title}. {kept}"
-
-    def _say(self, *sentences):
-        role = "alert" if self.state == "failed" else "status"  # a screen reader says it whenever it is another
+    def _say(self, state, *sentences):
+        role = "alert" if state == "failed" else "status"  # a screen reader says it whenever it is another
         lines = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences if sentence)
         self._words.value = f'<div role="{role}">{lines}</div>'
 
@@ -264,7 +276,7 @@ class LiveTrainer(ipywidgets.VBox):
             first_step: updates made before these.
         """
         self._table.value = epoch_table(epochs)
-        seen = (run.out, len(epochs), len(step_error), first_step)
+        seen = (run.out, run.recipe, len(epochs), len(step_error), first_step)
         if seen == self._drawn:
             return
         self._drawn = seen
@@ -276,12 +288,12 @@ class LiveTrainer(ipywidgets.VBox):
         )
         self._drawing.value = plots.html_image(fig, alt)
 
-    def _enable(self):
-        """Let only those buttons be pressed that mean something now."""
-        self._train.disabled = self.state != "ready"
-        self._stop.disabled = self.state != "training"
-        self._resume.disabled = self.state not in ("stopped", "failed")
-        self._seed.disabled = self.state in ("training", "stopping")
+    def _enable(self, state):
+        """Let only those buttons be pressed that mean something in a state."""
+        self._train.disabled = state != "ready"
+        self._stop.disabled = state != "training"
+        self._resume.disabled = state not in ("stopped", "failed")
+        self._seed.disabled = state in ("training", "stopping")
 
 
 def _name(spec, recipe, seed):

@@ -15,6 +15,7 @@ from .controls import number
 from .tables import table_view
 
 TIMED_BATCH = 64  # images an update, when the picker times one
+KEPT = ("width", "input_shape", "num_classes")  # of the network to begin with, which no control changes
 
 
 def model_table(networks, tablefmt="html"):
@@ -72,9 +73,10 @@ class ModelPicker(ipywidgets.VBox):
     """Choose a network by version, unit and n; see its table, its drawing, and on demand its time on this machine.
 
     Args:
-        spec: the network to begin with; its family, block and n are kept, and its shortcut if that can be chosen.
+        spec: the network to begin with. Its width, input_shape and num_classes are those of every choice; its style,
+            skip and order become the usual ones, and so does its shortcut unless that can be chosen.
         recipes: what the time is estimated for; none: there is no button to time it.
-        most: the largest n.
+        most: the largest n; that of ``spec`` if it is larger.
         shortcuts: whether the shortcut can be chosen too; otherwise it is the usual one.
 
     Attributes:
@@ -87,9 +89,10 @@ class ModelPicker(ipywidgets.VBox):
     def __init__(self, spec=None, recipes=(), most=18, shortcuts=False):
         spec = specs.Spec("v1", 20) if spec is None else spec
         self._recipes, self._timings = tuple(recipes), {}
+        self._kept = {field: getattr(spec, field) for field in KEPT}
         self._family = ipywidgets.Dropdown(options=specs.FAMILIES, value=spec.family, description="version")
         self._block = ipywidgets.Dropdown(options=specs.BLOCKS, value=spec.block, description="unit")
-        self._n, row = number("units n", spec.n, 1, most, "units in each of the three stages")
+        self._n, row = number("units n", spec.n, 1, max(most, spec.n), "units in each of the three stages")
         self._shortcut = ipywidgets.Dropdown(description="shortcut")
         self._shortcut.tooltip = "where dimensions change: A zeros, B a projection; C: a projection in every unit"
         self._offer_shortcuts()
@@ -136,7 +139,7 @@ class ModelPicker(ipywidgets.VBox):
     def _with_n(self, n, shortcut=None):
         """Return the network of the version and the unit chosen, with n units a stage."""
         family, block = self._family.value, self._block.value
-        return specs.Spec(family, specs.depth_for(family, n, block), block=block, shortcut=shortcut)
+        return specs.Spec(family, specs.depth_for(family, n, block), block=block, shortcut=shortcut, **self._kept)
 
     def _choose(self, change=None):  # noqa: ARG002 - what traitlets hands over
         """Read the controls and show the network they name."""
@@ -155,6 +158,8 @@ class ModelPicker(ipywidgets.VBox):
 
     def _time(self, button):
         """Measure this network's updates, unless it has been measured, and show what they come to."""
+        if button.disabled:  # pressed before the page had heard of it
+            return
         if self.spec not in self._timings:
             button.disabled, button.description = True, "timing ..."
             try:

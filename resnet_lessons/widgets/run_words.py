@@ -24,7 +24,7 @@ def epoch_table(epochs, tablefmt="html"):
     header = ["epoch", "update", "training error", "validation error", "learning rate", "seconds"]
     rows = []
     for line in epochs[-SHOWN:]:
-        validation = f"{100 * line['val_error']:.1f}%" if "val_error" in line else ""
+        validation = f"{100 * line['val_error']:.1f}%" if line.get("val_error") is not None else ""
         made = [line["epoch"], f"{line['step']:,}", f"{100 * line['train_error']:.1f}%", validation]
         rows.append([*made, f"{line['lr']:.3g}", f"{line['seconds']:.1f}"])
     return tabulate.tabulate(rows, header, tablefmt=tablefmt, colalign=["right"] * 6, disable_numparse=True)
@@ -66,6 +66,11 @@ def kept_words(epochs, steps):
     if last["step"] == steps:
         return f"{epochs_are(epochs)} kept, and all updates are made: Resume reads the test images."
     return f"{epochs_are(epochs)} kept: Resume begins with update {last['step'] + 1:,} of {steps:,}."
+
+
+def result_words(error, title):
+    """Say in a sentence or two what came out of a run; ``error`` is a part of 1, ``title`` that of the data set."""
+    return f"Finished: test error {100 * error:.1f}% on {title}. It is kept; to train once more, choose another seed."
 
 
 def epochs_are(epochs):

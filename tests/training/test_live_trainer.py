@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import html
 import json
 import re
 import shutil
@@ -10,12 +11,13 @@ import threading
 import time
 import types
 
-from resnet_lessons import plots, training, widgets
+from resnet_lessons import plots, recipes, training, widgets
 from resnet_lessons.widgets import live_trainer, run_words
 
 import html_tables
 import numpy as np
 import pytest
+import traitlets
 from small_runs import DROPPING, HELD_BACK, dataset, same_weights
 from widget_parts import assert_named, control, drawings, picture
 
@@ -53,6 +55,10 @@ class Idle:
 
     def wait(self, timeout=None):  # noqa: ARG002
         return True
+
+    @property
+    def done(self):
+        return self.asked_to_stop
 
     def progress(self):
         return training.Progress("ended" if self.asked_to_stop else "starting")
@@ -126,6 +132,26 @@ def test_each_choice_has_its_own_folder(trainer):
     assert trainer.out.name == f"bright-{trainer.spec.name}-other-1"
 
 
+@pytest.mark.parametrize("seed", [0, 12345, recipes.HIGHEST_SEED])
+def test_the_seed_shown_is_the_seed_meant(tmp_path, seed):
+    made = widgets.LiveTrainer(dataset(), DROPPING, HELD_BACK, tmp_path, seed=seed)
+    field = control(made, "seed")
+    assert field.value == made.seed == seed
+    field.value = 77
+    assert made.seed == 77
+    made.seed = seed
+    assert field.value == seed
+
+
+@pytest.mark.parametrize("seed", [-5, recipes.HIGHEST_SEED + 1])
+def test_a_seed_that_no_run_has_is_refused(trainer, tmp_path, seed):
+    with pytest.raises(traitlets.TraitError, match=f"'seed' .* should not be .*{seed}"):
+        widgets.LiveTrainer(dataset(), DROPPING, HELD_BACK, tmp_path, seed=seed)
+    with pytest.raises(traitlets.TraitError):
+        trainer.seed = seed
+    assert (trainer.seed, control(trainer, "seed").value) == (0, 0)
+
+
 # A whole run
 
 
@@ -186,6 +212,9 @@ def test_the_picture_is_that_of_the_run_that_is_chosen(trainer, reference):
         folder = shutil.copytree(reference[1], trainer.out)
         lines = [line | {"train_error": rate} for line in reference[0].epochs]
         (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        described = json.loads((folder / "run.json").read_text())
+        described["recipe"] |= {"name": recipe.name, "learning_rate": rate}
+        (folder / "run.json").write_text(json.dumps(described))
     for rate in (0.1, 1e-5, 0.1):
         trainer.recipe = chosen[rate]
         assert trainer.state == "finished"
@@ -193,6 +222,70 @@ def test_the_picture_is_that_of_the_run_that_is_chosen(trainer, reference):
         assert f"by rate {rate}, seed 0" in picture(drawing.value)[0]
     one, other = (value.partition("src=")[2] for value in seen.values())
     assert one != other
+
+
+def test_the_empty_frame_is_as_long_as_the_recipe(trainer):
+    [drawing] = drawings(trainer)
+    before = drawing.value
+    trainer.recipe = dataclasses.replace(HELD_BACK, steps=20)  # of the same name, and so of the same folder
+    assert drawing.value != before
+
+
+# Another run in the folder
+
+ANOTHER = {
+    "recipe's learning_rate is 0.1, asked for is 0.05": {"recipe": dataclasses.replace(HELD_BACK, learning_rate=0.05)},
+    "data is bright: noise of ten kinds (": {"dataset": dataset(seed=1)},
+    "precision is float32, asked for is mixed_bfloat16": {"precision": "mixed_bfloat16"},
+    "strategy is None, asked for is mirrored": {"strategy": "mirrored"},
+    "deterministic is True, asked for is False": {"deterministic": False},
+}
+
+
+@pytest.mark.parametrize("said", ANOTHER)
+def test_another_run_in_the_folder_is_not_taken_for_the_chosen_one(reference, tmp_path, said):
+    """Neither its result nor its epochs are shown, and Resume says so again, without a training."""
+    shutil.copytree(reference[1], trainer_of(tmp_path).out)
+    same = {"dataset": dataset(), "spec": DROPPING, "recipe": HELD_BACK, "folder": tmp_path / "runs"} | OPTIONS
+    assert widgets.LiveTrainer(**same).state == "finished"
+    other = widgets.LiveTrainer(**same | ANOTHER[said])
+    for _ in range(2):
+        assert (other.state, enabled(other), rows(other)) == ("failed", ["Resume"], [])
+        assert f"{other.out} holds another run: {said}" in html.unescape(words(other))
+        assert "<p>Or choose another seed, which has a folder of its own.</p>" in words(other)
+        assert 'role="alert"' in words(other)
+        button(other, "Resume").click()
+    with pytest.raises(training.FolderError, match="holds another run"):
+        other.wait()
+    assert other._last is None
+    other.seed = 1
+    assert (other.state, enabled(other)) == ("ready", ["Train"])
+
+
+def test_options_that_leave_a_run_its_own_do_not_make_it_another(reference, tmp_path):
+    shutil.copytree(reference[1], trainer_of(tmp_path).out)
+    for options in ({}, {"precision": "auto", "strategy": None, "deterministic": None}):
+        made = widgets.LiveTrainer(dataset(), DROPPING, HELD_BACK, tmp_path / "runs", **options)
+        assert made.state == "finished"
+
+
+def test_a_folder_that_was_cleared_can_be_begun(reference, tmp_path):
+    out = shutil.copytree(reference[1], trainer_of(tmp_path).out)
+    other = widgets.LiveTrainer(dataset(seed=1), DROPPING, HELD_BACK, tmp_path / "runs", **OPTIONS)
+    shutil.rmtree(out)
+    button(other, "Resume").click()
+    assert other.state == "training"
+    assert other.wait().finished
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_recipe_of_the_same_name_chosen_while_one_trains_is_another(trainer):
+    trainer.train()
+    trainer.recipe = dataclasses.replace(HELD_BACK, learning_rate=0.05)
+    trainer.stop()
+    assert (trainer.state, enabled(trainer)) == ("ready", ["Train"])
+    assert "Stopped after update 0." in words(trainer)
+    assert "Not trained yet" in words(trainer)
 
 
 # Stop and Resume
@@ -219,7 +312,7 @@ def test_stop_answers_within_a_second_and_an_update(trainer, monkeypatch):
     button(trainer, "Stop").click()
     assert trainer.state == "stopping"
     assert enabled(trainer) == []
-    assert "Stopping after the update under way." in words(trainer)
+    assert re.search(r"Stopping after the (update|batch of images) under way\.", words(trainer))  # or amid a validation
     run = trainer.wait()
     assert time.monotonic() - before < limit
     assert not run.finished
@@ -258,16 +351,18 @@ def test_stop_is_heard_while_a_run_starts(trainer, monkeypatch):
 
 def test_what_is_left_after_the_last_update_is_said(trainer, monkeypatch):
     """Stopped in the test: no update is left, and Resume says at once that the test images are read."""
-    test = training.engine._Training._test
+    test, said = training.engine._Training._test, []
 
     def stopped(self, asked):
-        trainer._ask_to_stop()
+        trainer.stop()
+        said.append(words(trainer))
         return test(self, asked)
 
     with monkeypatch.context() as patched:
         patched.setattr(training.engine._Training, "_test", stopped)
         trainer.train()
         assert not trainer.wait().finished
+    assert "Stopping after the batch of images under way." in said[0]
     kept = "3 epochs are kept, and all updates are made: Resume reads the test images."
     assert f"Stopped after update 10. {kept}" in words(trainer)
     trainer.seed = 1
@@ -348,6 +443,58 @@ def test_another_choice_while_it_trains_waits_for_its_end(trainer):
     assert "Not trained yet" in words(trainer)
     trainer.spec = DROPPING
     assert (trainer.state, enabled(trainer)) == ("stopped", ["Resume"])
+
+
+@pytest.fixture
+def chained(trainer, idle):  # noqa: ARG001
+    """A trainer whose observer begins the run of the next seed when that of seed 0 has stopped."""
+
+    def go_on(change):
+        if (change["new"], trainer.seed) == ("stopped", 0):
+            trainer.seed = 1
+            trainer.train()
+
+    trainer.observe(go_on, "state")
+    trainer.train()
+    return trainer
+
+
+def test_who_hears_of_the_end_may_choose_another_run(trainer, idle):  # noqa: ARG001
+    heard = []
+
+    def choose(change):
+        heard.append((change["new"], enabled(trainer)))
+        if change["new"] == "stopped":
+            trainer.seed = 1
+
+    trainer.observe(choose, "state")
+    trainer.train()
+    trainer.stop()
+    assert ("stopped", ["Resume"]) in heard  # the page is drawn by then
+    assert (trainer.state, enabled(trainer)) == ("ready", ["Train"])
+    assert f"{DROPPING.name} by tiny, seed 1: Not trained yet" in words(trainer)
+
+
+def test_who_waits_has_the_run_that_was_waited_for(chained):
+    first = chained._last
+    first.stop()
+    assert chained.wait() is first.run
+    assert chained._last is not first
+    assert (chained.state, enabled(chained)) == ("training", ["Stop"])
+    assert f"{DROPPING.name} by tiny, seed 1: Training" in words(chained)
+
+
+def test_a_cell_has_the_run_that_it_waited_for(chained):
+    first = chained._last
+
+    async def cell():
+        waiting = asyncio.ensure_future(chained.finished())
+        await asyncio.sleep(0.01)
+        chained.stop()  # and with this the next begins
+        return await asyncio.wait_for(waiting, 10)
+
+    assert asyncio.run(cell()) is first.run
+    assert chained.state == "training"
 
 
 def test_the_loop_redraws_while_a_cell_waits(trainer, monkeypatch):
@@ -552,6 +699,28 @@ def test_a_damaged_folder_is_said_before_anything_is_pressed(tmp_path):
     assert "run.json cannot be read" in words(trainer)
 
 
+@pytest.mark.parametrize("result", [{"test_error": "small"}, {"test_error": None}, {}, [], None])
+def test_a_result_that_is_none_is_said(reference, tmp_path, result):
+    out = shutil.copytree(reference[1], trainer_of(tmp_path).out)
+    described = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps(described | {"result": result}))
+    trainer = trainer_of(tmp_path)
+    assert (trainer.state, enabled(trainer)) == ("failed", ["Resume"])
+    assert "run.json does not describe a run" in words(trainer)
+
+
+@pytest.mark.parametrize("error", [PermissionError("not yours"), ValueError("not yours")])
+def test_a_folder_that_cannot_be_read_is_said(trainer, monkeypatch, error):
+    def fails(_):
+        raise error
+
+    monkeypatch.setattr(training.RunFolder, "description", fails)
+    trainer.seed = 1
+    assert f"{type(error).__name__}: not yours" in words(trainer)
+    button(trainer, "Resume").click()
+    assert (trainer.state, trainer.error, enabled(trainer)) == ("failed", error, ["Resume"])
+
+
 # The pure functions
 
 
@@ -564,6 +733,8 @@ def test_the_table_shows_the_last_epochs():
     assert found[-1] == ["11", "44", "25.0%", "", "0.1", "2.0"]
     validated = widgets.epoch_table([epochs[0] | {"val_error": 0.5}], tablefmt="github")
     assert "50.0%" in validated
+    nothing_held_back = epochs[0] | {"val_loss": None, "val_error": None}  # as ``results.Epoch`` has it
+    assert widgets.epoch_table([nothing_held_back]) == widgets.epoch_table(epochs[:1])
     assert widgets.epoch_table([]) == ""
 
 
