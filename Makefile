@@ -10,7 +10,8 @@ NAME ?=
 WEIGHTS ?=
 LAB ?=
 APP ?=
-MODE ?=
+# Of the command line alone: MODE is too common a name to be taken from the environment.
+MODE :=
 ifneq ($(filter-out smoke fast full,$(MODE)),)
 $(error MODE must be smoke, fast or full. Received: $(MODE))
 endif

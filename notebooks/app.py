@@ -89,9 +89,8 @@ def main(options):
     except ValueError as error:
         sys.exit(str(error))
     if os.name == "nt":  # there execv quotes no argument, and gives the prompt back at once
-        server = subprocess.Popen(program)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the server by itself
-        sys.exit(server.wait())
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which it reaches by itself
+        sys.exit(subprocess.Popen(program).wait())
     os.execv(program[0], program)
 
 

@@ -15,7 +15,7 @@ def flush_folder(path: Path) -> None:
         path: the folder.
 
     Raises:
-        OSError: the disk has one, and it failed.
+        OSError: the disk can flush a folder, and that failed.
     """
     if os.name == "nt":
         return

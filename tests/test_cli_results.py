@@ -13,7 +13,6 @@ import threading
 from resnet_lessons import data, results, training
 from resnet_lessons.cli import runs
 from resnet_lessons.recipes import Recipe
-from resnet_lessons.results import records
 from resnet_lessons.specs import Spec
 
 import numpy as np
@@ -153,10 +152,6 @@ def test_precision_and_strategy_of_an_unfinished_run_are_those_of_its_summary(fo
     change(folder / "stopped", precision="mixed_bfloat16", strategy="mirrored")
     shown = found(folder)[0]["stopped"]
     assert (shown["precision"], shown["strategy"]) == ("mixed_bfloat16", "mirrored")
-
-
-def test_the_files_that_are_read_are_those_that_training_writes():
-    assert (records.RUN, records.LOG) == (training.folder.RUN, training.folder.LOG)
 
 
 def test_a_run_before_its_first_epoch_and_one_with_a_line_half_written_are_unfinished(folder):

@@ -479,7 +479,7 @@ def test_a_worker_records_the_cores_that_it_was_given(monkeypatch):
 def test_it_is_said_that_cores_bind_tensorflow_alone():
     for text in (main.commands["sweep"].help, plan.Plan.__doc__, spread.Task.__doc__):
         said = " ".join(text.split())
-        assert re.search(r"TensorFlow (alone )?keeps to them|keeps to its cores with TensorFlow alone", said)
+        assert re.search(r"TensorFlow (alone )?keeps to them|Only TensorFlow keeps a run to its cores", said)
 
 
 # The command

@@ -21,11 +21,12 @@ import sys
 from pathlib import Path
 
 from resnet_lessons import results
+from resnet_lessons.results.records import LOG, RUN
 
 import h5py
 
 ROOT = Path(__file__).resolve().parents[1]
-RUN, LOG, WEIGHTS, SUMS = "run.json", "log.jsonl", "model.weights.h5", "SHA256SUMS"
+WEIGHTS, SUMS = "model.weights.h5", "SHA256SUMS"
 HASH = "weights_sha256"  # of run.json
 BEGIN, END = "<!-- begin: make table -->", "<!-- end: make table -->"
 

@@ -74,12 +74,12 @@ for depth, (first, update) in timing.items():
 assert all(first > 0 and update > 0 for first, update in timing.values())
 
 # %% [markdown]
-# A lesson trains in one of two modes:
+# A lesson trains in one of two modes (a third, smoke, is for tests):
 #
 # - **fast** (the default): all the training of a lesson is meant to take less than 90 seconds on two idle cores
 #   (lessons 05 and 06 take 120 and 140). The text says which conclusions that cannot support.
-# - **full**: long enough to see more, minutes to an hour a lesson, and two hours for 08. Set the environment
-#   variable `RESNET_LESSONS_MODE=full` before you start JupyterLab.
+# - **full**: long enough to see more, a quarter of an hour to an hour for most lessons, and two hours for 08. Set
+#   the environment variable `RESNET_LESSONS_MODE=full` before you start JupyterLab.
 
 # %% tags=["nbval-ignore-output"]
 import numpy as np
@@ -97,9 +97,10 @@ for lesson, nets in nets_trained.items():
     print(f"lesson {lesson}: about {minutes['fast']:.1f} minutes of training, in full mode {minutes['full']:.0f}")
 
 # %% [markdown]
-# Validation and what else a lesson computes are not counted, so it may take up to three times as long. Lessons 04
-# and 08 train nothing. Those that train by recipes of their own say how long: on two cores in fast mode lesson 06
-# about 140 seconds, 07 about 15, 09 about 70, 10 about 20.
+# Validation and what else a lesson computes are not counted: a whole lesson may take four or five times as long.
+# (The stored estimates come from a machine with other work; on an idle one they are about half.) Lessons 04 and 08
+# train nothing. Those that train by recipes of their own say how long: on two cores in fast mode lesson 06 about
+# 140 seconds, 07 about 15, 09 about 70, 10 about 20.
 #
 # ## The data
 #
@@ -173,7 +174,7 @@ checks.plain_depth(depth_of_plain_net)
 # | [03 ResNet v1 on CIFAR-10](03_resnet_v1.ipynb) | From units to a test error that you may print | 50 |
 # | [04 bottlenecks and the ImageNet family](04_imagenet_family.ipynb) | What does depth cost? Which "ResNet-50"? | 45 |
 # | [05 identity mappings](05_identity_mappings.ipynb) | ResNet v2, and which net a published number belongs to | 60 |
-# | [06 ResNet on MNIST, and a bug zoo](06_mnist_and_bug_zoo.ipynb) | A net to mend and nine bugs to find | 45 |
+# | [06 ResNet on MNIST, and a bug zoo](06_mnist_and_bug_zoo.ipynb) | A net to mend, nine specimens of bugs | 45 |
 # | [07 inside a ResNet](07_inside_a_resnet.ipynb) | What do the layers of a trained net depend on? | 50 |
 # | [08 loss landscapes](08_loss_landscapes.ipynb) | What do slices through the loss show, and what not? | 40 |
 # | [09 training at full length](09_full_length.ipynb) | Cost, kills, two devices; how to read a difference | 40 |

@@ -100,11 +100,7 @@ def learn(target, residual, updates=300):
     net = toy(residual)
     net.set_weights(start)
     net.compile(keras.optimizers.SGD(0.1), "mse")
-    losses = []
-    for _ in range(updates):
-        net.reset_metrics()  # otherwise Keras returns the mean over all updates so far
-        losses.append(net.train_on_batch(points, target))
-    return losses
+    return [net.train_on_batch(points, target) for _ in range(updates)]
 
 
 tasks = {"H(x) = x": points, "H(x) = -x": -points}

@@ -625,7 +625,8 @@ assert difference < 1e-3
 # In the stored run the norm of one path falls with every branch, to a fifth at nine. And where there are many paths
 # of one length, they bring together a fifth of the sum of their norms: they point in different directions, and
 # cancel for the most part. By either measure the gradient comes by shorter paths than the count alone would say.
-# But the shift is by half a branch at most: in nine units there is little room between short and long.
+# But over the four images the shift is by half a branch at most: in nine units there is little room between short
+# and long.
 #
 # Four images are few, and one of them brings half of these norms. Yet each by itself says the same: its mean length
 # is 3.7 to 4.2, and nine branches leave a quarter of the norm at most.

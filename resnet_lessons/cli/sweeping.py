@@ -60,9 +60,9 @@ def sweep(ctx, file, out, address, parallel, dry_run):
 
     Beside recipe and seeds, a sweep and a network may have steps, smoke and precision; a network block, shortcut,
     style, skip and order; a sweep out, data, source, and the cores and gpus of each run. On a cluster, out and source
-    must be on a disk that all machines share, under the same path, and the package be installed on each. A run
-    keeps to its cores with TensorFlow alone: on JAX they decide how many runs have room at once, and each takes all
-    the cores there are.
+    must be on a disk that all machines share, under the same path, and the package be installed on each. Only
+    TensorFlow keeps a run to its cores; on JAX their number decides how many runs have room at once, and each takes
+    all the cores there are.
     """  # noqa: D301 - click wants the character that \b stands for
     from resnet_lessons import sweep as sweeps
 

@@ -1,6 +1,6 @@
 """What the commands print, as text that reads the same in a terminal and in a file.
 
-It has 100 columns at the most, but for what is to be copied whole: paths, and commands that mend something.
+Lines have at most 100 columns, except those to be copied whole: paths, and commands that mend something.
 """
 
 import dataclasses

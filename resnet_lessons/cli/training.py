@@ -124,7 +124,7 @@ def train(ctx, family, n, depth, recipe_name, steps, smoke, data_name, source, s
         recipe = plan.choose_recipe(recipe_name, spec.depth, steps, smoke)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    refuse_devices(devices, strategy)
+    refuse_devices(devices, strategy, " Or give --strategy mirrored too.")
     dataset = data.load(data_name, source)
     if dataset.name != data_name:
         click.echo(f"note: no {data_name} was found, so this trains on {dataset.name}", err=True)
@@ -165,12 +165,12 @@ def resume(ctx, folder, source, devices):
     carry_out(ctx, run_folder, source, devices, lambda: training.resume(folder, dataset, progress=progress()))
 
 
-def refuse_devices(devices, strategy):
+def refuse_devices(devices, strategy, choice=""):
     """Raise UsageError for a processor to be divided for a run on one device, which would get a part of it."""
     if devices and strategy is None:
         raise click.UsageError(
-            "--devices divides the processor for --strategy mirrored, and this run is without it. Leave --devices out, "
-            "or train with both."
+            "--devices divides the processor for --strategy mirrored, and this run is without it. Leave --devices out."
+            + choice
         )
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from . import cache, formats, origin, places, shapes10
 from .formats import DataError
 
+CLOSED = "cannot be used as it is"  # what may be good, and is not open to this user or has something in its way
+
 
 @dataclass(frozen=True)
 class Row:
@@ -55,11 +57,17 @@ def _stand_in(name: str) -> str:
 
 
 def _rows_of(name: str, folders: places.Folders) -> list[Row]:
-    data, own, keras = (places.within(folder, name) for folder in (folders.data, folders.cache, folders.keras))
-    first = [path for path in dict.fromkeys([data, own]) if path is not None]  # once where two folders are the same
-    last = [keras] if keras not in (None, *first) else []
-    before, after = ([_file_row(path, name, folders.cache) for path in paths] for paths in (first, last))
-    return [*before, *_decoded_row(name, folders.cache), *after]
+    data, own, keras = (_row_in(folder, name, folders.cache) for folder in (folders.data, folders.cache, folders.keras))
+    rows = dict.fromkeys([data, own, *_decoded_row(name, folders.cache), keras])  # once where two folders are the same
+    return [row for row in rows if row is not None]
+
+
+def _row_in(folder: Path | None, name: str, own: Path) -> Row | None:
+    try:
+        path = places.within(folder, name)
+    except DataError as error:
+        return Row(name, str(folder), CLOSED, problem=str(error), mend=error.mend)
+    return None if path is None else _file_row(path, name, own)
 
 
 def _decoded_row(name: str, folder: Path) -> list[Row]:
@@ -85,7 +93,7 @@ def _file_row(path: Path, name: str, folder: Path) -> Row:
     except (DataError, OSError) as error:
         kept = getattr(error, "mend", "")  # the file may be good, and something else is in the way
         mend = kept or f"remove {path}, then run: resnet-lessons data fetch {name}"
-        return Row(name, str(path), "cannot be used as it is" if kept else "damaged", _size(path), str(error), mend)
+        return Row(name, str(path), CLOSED if kept else "damaged", _size(path), str(error), mend)
     return Row(name, str(path), words or "not decoded yet: load it to see what it is", _size(path))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
-from .formats import BATCH_FOLDER, DataError, holds_batches
+from .formats import BATCH_FOLDER, DataError, closed, holds_batches
 
 FILE_NAMES = {
     "cifar10": (
@@ -56,9 +56,19 @@ def folders() -> Folders:
 
 
 def within(folder: Path | None, name: str) -> Path | None:
-    """Return what `folder` holds of the data set `name`: itself, the first of `FILE_NAMES`, or None."""
+    """Return what `folder` holds of the data set `name`: itself, the first of `FILE_NAMES`, or None.
+
+    Raises:
+        DataError: this user may not enter the folder.
+    """
     if folder is None:
         return None
+    try:
+        (folder / "any name").stat()
+    except PermissionError as error:
+        raise closed(folder, error) from error
+    except OSError:
+        pass  # there is no such file, and one could be seen
     if holds_batches(folder, name):
         return folder
     paths = (folder / file_name for file_name in FILE_NAMES[name])

@@ -2,7 +2,7 @@
 
 ``PUBLISHED`` says of every figure which network it belongs to. ``load`` reads the runs that ship in ``recorded/``, one
 folder a run, as training wrote it, and refuses one whose log and summary do not agree. ``groups`` puts seeds together,
-``table`` puts both kinds of figures side by side. Lessons 01, 02, 03, 05, 09 and 10 show them.
+``table`` puts both kinds of figures side by side. Lessons 01, 02, 03, 05, 08, 09 and 10 show them.
 """
 
 from .agreement import updates_per_pass

@@ -4,7 +4,7 @@
 ``checkpoint.npz`` holds the state after the last whole epoch, ``model.weights.h5`` the final weights. Every file but
 the log is written beside its place, flushed, and moved there in one step; the log is appended to, and on resume cut
 back to the epochs that the checkpoint has. A lock keeps a second process out; it ends with the process that holds it,
-but where the file system has no locks, and the file alone is one: there a kill can leave it behind.
+except where the file system has no locks: there the file itself is the lock, and a kill can leave it behind.
 """
 
 import contextlib
@@ -19,12 +19,13 @@ from pathlib import Path
 
 from resnet_lessons import results
 from resnet_lessons.disk import flush_folder as _flush_folder
+from resnet_lessons.results.records import LOG, RUN
 
 import filelock
 import numpy as np
 
 LOCK = ".lock"
-RUN, LOG, CHECKPOINT, WEIGHTS = "run.json", "log.jsonl", "checkpoint.npz", "model.weights.h5"
+CHECKPOINT, WEIGHTS = "checkpoint.npz", "model.weights.h5"
 WEIGHTS_HASH = "weights_sha256"  # of run.json
 PARTIALS = {name: name.replace(".", ".partial.", 1) for name in (RUN, LOG, CHECKPOINT, WEIGHTS)}  # being written
 
@@ -59,7 +60,7 @@ class RunFolder:
         except filelock.Timeout:
             left = ""
             if isinstance(lock, filelock.SoftFileLock):  # what a lock becomes where the file system has none
-                left = f" If none is, a killed one has left {self.path / LOCK} behind: remove that file."
+                left = f" If no process is, one that was killed has left {self.path / LOCK} behind: remove that file."
             raise FolderError(
                 f"Another process is training in {self.path}. Wait for it to end, or choose another folder.{left}"
             ) from None
@@ -239,7 +240,9 @@ class RunFolder:
                 raise ValueError(f"its SHA-256 begins with {found[:12]}, in {RUN} with {str(recorded)[:12]}")
             put_weights(model, weights)
         except (OSError, ValueError, KeyError) as error:
-            raise FolderError(f"{path} is missing or damaged ({error}). Restore it.") from error
+            raise FolderError(
+                f"{path} is missing, damaged or not what the run ended with ({error}). Restore it."
+            ) from error
 
     @contextlib.contextmanager
     def _replacing(self, name):

@@ -46,7 +46,7 @@ def found(out, wanted, dataset):
         with understanding(folder):
             return "finished", epochs, result_words(description["result"]["test_error"], dataset.title)
     except training.FolderError as error:
-        return "failed", (), error_words(error), "Or choose another seed, which has a folder of its own."
+        return "failed", (), error_words(error), "On this page: choose another seed, which has a folder of its own."
     except UNREADABLE as error:
         return "failed", (), error_words(error)
 

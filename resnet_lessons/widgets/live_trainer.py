@@ -98,7 +98,7 @@ class LiveTrainer(ipywidgets.VBox):
         return training.Progress() if self._last is None else self._last.progress()
 
     def _wanted(self):
-        """Return what tells the run that is chosen from others; an option of ``train`` that is not given does not."""
+        """Return what tells the run that is chosen from others; options of ``train`` not given are left out."""
         wanted = {"spec": self.spec, "recipe": self.recipe, "seed": self.seed}
         wanted |= {"precision": self._options.get("precision", "auto"), "strategy": self._options.get("strategy")}
         if self._options.get("deterministic") is not None:

@@ -319,6 +319,8 @@ def open_folder(monkeypatch):
         samples.write_npz(folder / "mnist.npz", samples.arrays(shape=(28, 28)))
         (folder / "cache").mkdir()
         (folder / "cache").chmod(0o777)
+        data.load("mnist")  # what is imported by then, another user need not be able to read
+        data.status()
         yield folder
 
 
@@ -369,6 +371,21 @@ def test_a_half_closed_folder_is_to_be_opened(open_folder, mode):
         row = data.status()[0]
     closed.chmod(0o755)
     assert row.mend == f"make {closed} readable"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
+@pytest.mark.parametrize("place", ["", "cache", "keras/datasets"])
+def test_a_place_that_may_not_be_entered_is_to_be_opened(open_folder, place):
+    closed = open_folder / place
+    closed.mkdir(parents=True, exist_ok=True)
+    closed.chmod(0)
+    with no_superuser():
+        rows = [row for row in data.status() if row.where == str(closed)]
+        with pytest.raises(DataError) as caught:
+            data.load("cifar10")
+    closed.chmod(0o755)
+    assert {(row.dataset, row.mend) for row in rows} >= {("cifar10", f"make {closed} readable")}
+    assert str(caught.value) == rows[0].problem
 
 
 @pytest.mark.parametrize("form", ["npz", "tar", "folder"])

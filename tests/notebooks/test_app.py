@@ -24,7 +24,7 @@ def test_the_lesson_and_the_page_keep_their_runs_in_one_folder(app):
     lesson = nbformat.read(ROOT / "notebooks" / "10_explorer.ipynb", as_version=4)
     [shown] = [cell.source for cell in lesson.cells if cell.cell_type == "code" and "Explorer(" in cell.source]
     assert 'folder="../runs/explorer"' in shown
-    code = ast.parse(app.notebook(ROOT).cells[1].source).body[-1]
+    code = ast.parse(app.notebook().cells[1].source).body[-1]
     parts = [ast.literal_eval(part) for part in code.value.keywords[0].value.args]
     assert Path(*parts) == (ROOT / "notebooks" / "../runs/explorer").resolve()
 

@@ -252,7 +252,7 @@ def test_another_run_in_the_folder_is_not_taken_for_the_chosen_one(reference, tm
     for _ in range(2):
         assert (other.state, enabled(other), rows(other)) == ("failed", ["Resume"], [])
         assert f"{other.out} holds another run: {said}" in html.unescape(words(other))
-        assert "<p>Or choose another seed, which has a folder of its own.</p>" in words(other)
+        assert "<p>On this page: choose another seed, which has a folder of its own.</p>" in words(other)
         assert 'role="alert"' in words(other)
         button(other, "Resume").click()
     with pytest.raises(training.FolderError, match="holds another run"):
