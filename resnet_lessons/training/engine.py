@@ -97,6 +97,7 @@ def _memory_freed(model):
     finally:
         model.train_function = None
         gc.collect()
+        backend.give_back()
 
 
 def _steps(log):

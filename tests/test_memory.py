@@ -1,0 +1,85 @@
+"""Memory that is free goes back to the system: when asked, after each cell of a notebook, after a training."""
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a matter of glibc")
+
+# The pieces are too small to be mapped one by one. The last one pins the heap's end, or glibc gave all back itself.
+FREED = """
+import os
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 10**6
+
+def use_and_free():
+    pieces = [bytearray(100_000) for _ in range(2000)]
+    return pieces[-1]
+"""
+
+
+def printed(code):
+    """Run code in a new interpreter; return the numbers that it prints."""
+    run = subprocess.run([sys.executable, "-c", FREED + code], capture_output=True, text=True, timeout=120, check=True)
+    return [int(word) for word in run.stdout.split()]
+
+
+def test_freed_memory_goes_back_when_asked():
+    code = """
+from resnet_lessons import backend
+before = resident()
+kept = use_and_free()
+freed = resident()
+backend.give_back()
+print(before, freed, resident())
+"""
+    before, freed, left = printed(code)
+    assert freed > before + 150  # the negative control: by itself it stays
+    assert left < before + 50
+
+
+CELLS = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.user_ns.update(use_and_free=use_and_free)
+for _ in range(2):  # a cell that is run twice registers nothing twice
+    shell.run_cell("{first}")
+before = resident()
+shell.run_cell("kept = use_and_free();")
+print(before, resident(), len(shell.events.callbacks["post_run_cell"]))
+"""
+
+
+def test_a_notebook_gives_back_what_a_cell_has_freed():
+    before, after, callbacks = printed(CELLS.format(first="from resnet_lessons import models; import keras"))
+    assert after < before + 50
+    _, _, without = printed(CELLS.format(first="pass"))
+    assert callbacks == without + 1
+
+
+def test_a_notebook_without_the_package_keeps_it():
+    before, after, _ = printed(CELLS.format(first="pass"))
+    assert after > before + 150
+
+
+def test_outside_a_notebook_nothing_is_registered():
+    assert printed(
+        "from IPython import get_ipython\nfrom resnet_lessons import models\nprint(int(get_ipython() is None))"
+    ) == [1]
+
+
+def test_a_training_gives_back_what_it_has_freed(monkeypatch):
+    from resnet_lessons import batches, recipes, training
+    from resnet_lessons.specs import Spec
+
+    import numpy as np
+
+    calls = []
+    monkeypatch.setattr(training.engine.backend, "give_back", lambda: calls.append("given back"))
+    images = batches.Batches(np.zeros((40, 32, 32, 3), "uint8"), np.zeros(40, "uint8"), 20, seed=0)
+    recipe = recipes.get("minute").resized(2, validation=0)
+    training.fit(Spec("plain", 8), recipe, images)
+    assert calls == ["given back"]
