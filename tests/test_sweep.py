@@ -476,6 +476,49 @@ def test_a_worker_records_the_cores_that_it_was_given(monkeypatch):
         assert provenance.hardware()["cores"] == min(cores, whole)
 
 
+class SlowRay:
+    """A Ray whose first starts fail as on a busy machine, or for another reason."""
+
+    def __init__(self, *failures):
+        self.failures, self.calls = list(failures), []
+
+    def init(self, **_):
+        self.calls.append("init")
+        if self.failures:
+            raise Exception(self.failures.pop(0))
+
+    def shutdown(self):
+        self.calls.append("shutdown")
+
+    def is_initialized(self):
+        return False
+
+
+LATE = "The current node timed out during startup. This could happen because"
+
+
+def test_a_ray_that_starts_too_late_is_started_once_more(monkeypatch):
+    ray = SlowRay(LATE)
+    monkeypatch.setattr(cluster, "_imported", lambda: ray)
+    with cluster.connected() as given:
+        assert given is ray
+    assert ray.calls == ["init", "shutdown", "init", "shutdown"]
+
+
+@pytest.mark.parametrize(
+    ("failures", "error", "starts"),
+    [((LATE, LATE), SweepError, 2), (("no room",), Exception, 1), ((LATE, "no room"), Exception, 2)],
+)
+def test_a_ray_that_does_not_start_is_told(monkeypatch, failures, error, starts):
+    ray = SlowRay(*failures)
+    monkeypatch.setattr(cluster, "_imported", lambda: ray)
+    said = "did not start .*timed out.* run the sweep again" if error is SweepError else "no room"
+    with pytest.raises(error, match=said), cluster.connected():
+        pytest.fail("it is not connected")
+    assert ray.calls.count("init") == starts
+    assert ray.calls[-1] == "shutdown"
+
+
 def test_it_is_said_that_cores_bind_tensorflow_alone():
     for text in (main.commands["sweep"].help, plan.Plan.__doc__, spread.Task.__doc__):
         said = " ".join(text.split())

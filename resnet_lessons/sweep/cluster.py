@@ -71,8 +71,10 @@ def _local(stack):
         ray = _imported()
         short = "/tmp" if os.name == "posix" else None  # a socket's path has 103 characters at most on macOS
         files = stack.enter_context(tempfile.TemporaryDirectory(prefix="ray-", dir=short, ignore_cleanup_errors=True))
-        stack.callback(_shut_down, ray, set(psutil.Process().children(recursive=True)))
-        ray.init(
+        before = set(psutil.Process().children(recursive=True))
+        stack.callback(_shut_down, ray, before)
+        start = functools.partial(
+            ray.init,
             address="local",  # whatever RAY_ADDRESS says
             num_cpus=max(1, math.floor(machine.usable_cores())),
             include_dashboard=False,
@@ -81,7 +83,25 @@ def _local(stack):
             logging_level="ERROR",
             _temp_dir=files,
         )
+        try:
+            start()
+        except Exception as error:
+            _refuse_other_than_late(error)
+            _shut_down(ray, before)
+            try:
+                start()  # sooner than at first: what it reads from the disk is in memory by now
+            except Exception as again:
+                _refuse_other_than_late(again)
+                raise SweepError(
+                    f"Ray did not start ({again}). The machine may be busy: run the sweep again; it goes on."
+                ) from again
     return ray
+
+
+def _refuse_other_than_late(error):
+    """Raise an error again unless it is that Ray's processes did not start in the 30 seconds that it gives them."""
+    if "timed out during startup" not in str(error):  # of the class Exception and no other
+        raise error
 
 
 def _shut_down(ray, before):
