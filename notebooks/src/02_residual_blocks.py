@@ -301,7 +301,8 @@ print("convolutions with a gradient:", [name for name, norm in zip(names, before
 # %%
 from resnet_lessons import training
 
-deep.compile(training.SGD(0.1, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+deep.compile(training.SGD(0.1, momentum=0.9), loss, run_eagerly=True)  # for one update no graph is worth making
 deep.train_on_batch(images, labels)
 _, after = diagnostics.gradient_norms(deep, images, labels)
 print(f"convolutions with a gradient: {np.count_nonzero(before)} before the update, {np.count_nonzero(after)} after it")
@@ -884,10 +885,11 @@ results.table(recorded, columns=["network", "parameters", "recipe", "data"], rec
 # - *10 minutes.* Chain the units of section 4 with `skip="exclusive-gating"` or `"shortcut-gating"`. How much of the
 #   signal is left? Lesson 05 says why.
 # - *30 minutes.* Does starting as the identity help? Train ResNet-56 from silent branches: build
-#   `models.resnet_v1(56)`, set the scales to zero as in section 3, compile it as there, but with the rate of `recipe`,
-#   and call `train_on_batch(*training_part.at(0, i))` for every `i` in `range(recipe.steps)`: these are the batches
-#   that v1-56 was trained on. Compare its losses with `runs["v1-56"].step_loss`. Then train both with two more seeds.
-#   What else do you have to keep equal to make the comparison fair?
+#   `models.resnet_v1(56)`, set the scales to zero as in section 3, compile it as there, but with the rate of `recipe`
+#   and without `run_eagerly`, and call `train_on_batch(*training_part.at(0, i))` for every `i` in
+#   `range(recipe.steps)`: these are the batches that v1-56 was trained on. Compare its losses with
+#   `runs["v1-56"].step_loss`. Then train both with two more seeds. What else do you have to keep equal to make the
+#   comparison fair?
 #
 # ## 10 Summary
 #
