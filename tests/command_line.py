@@ -8,7 +8,9 @@ from resnet_lessons.cli import main
 from click.testing import CliRunner
 
 WIDTH = 100
-START = "import sys; from resnet_lessons.cli import main; main()"
+# A shell that begins a job in the background has it, and all that it starts, ignore Ctrl-C.
+HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+START = f"{HEARING}; import sys; from resnet_lessons.cli import main; main()"
 
 
 def run(*arguments):
