@@ -83,25 +83,19 @@ def _local(stack):
             logging_level="ERROR",
             _temp_dir=files,
         )
-        try:
-            start()
-        except Exception as error:
-            _refuse_other_than_late(error)
-            _shut_down(ray, before)
+        for last in (False, True):  # the second time is sooner: what it reads from the disk is in memory by then
             try:
-                start()  # sooner than at first: what it reads from the disk is in memory by now
-            except Exception as again:
-                _refuse_other_than_late(again)
-                raise SweepError(
-                    f"Ray did not start ({again}). The machine may be busy: run the sweep again; it goes on."
-                ) from again
+                start()
+                break
+            except Exception as error:  # Ray gives its processes 30 seconds, and has no class of its own for that
+                if "timed out during startup" not in str(error):
+                    raise
+                if last:
+                    raise SweepError(
+                        f"Ray did not start ({error}). The machine may be busy: run the sweep again; it goes on."
+                    ) from error
+                _shut_down(ray, before)
     return ray
-
-
-def _refuse_other_than_late(error):
-    """Raise an error again unless it is that Ray's processes did not start in the 30 seconds that it gives them."""
-    if "timed out during startup" not in str(error):  # of the class Exception and no other
-        raise error
 
 
 def _shut_down(ray, before):
