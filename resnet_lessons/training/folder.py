@@ -17,8 +17,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from resnet_lessons import results
-from resnet_lessons.disk import flush_folder as _flush_folder
+from resnet_lessons import disk, results
 from resnet_lessons.results.records import LOG, RUN
 
 import filelock
@@ -256,7 +255,7 @@ class RunFolder:
         finally:
             partial.unlink(missing_ok=True)
         try:
-            _flush_folder(self.path)
+            disk.flush_folder(self.path)
         except OSError as error:
             raise FolderError(
                 f"{self.path / name} is written, but the disk does not confirm it ({error.strerror or error}). Mend "

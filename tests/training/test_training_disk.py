@@ -142,7 +142,7 @@ def test_a_disk_that_does_not_confirm_a_file_is_not_told_as_one_that_kept_the_on
     def fail(_):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(run_folder, "_flush_folder", fail)
+    monkeypatch.setattr(run_folder.disk, "flush_folder", fail)
     with pytest.raises(training.FolderError, match=r"run\.json is written, but .* confirm it \(Input/output error\)"):
         folder.describe({"run": 2})
     assert folder.description() == {"run": 2}
