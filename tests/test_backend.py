@@ -1,6 +1,7 @@
 """Gradients against finite differences, determinism, devices, and a silent start."""
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -225,6 +226,30 @@ def python(code, **environment):
     noisy = {key: value for key, value in os.environ.items() if not key.startswith(("TF_CPP", "KERAS_BACKEND"))}
     wanted = {"KERAS_BACKEND": backend.BACKEND} | environment
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=noisy | wanted, check=False)
+
+
+ONEDNN = """
+import os
+from tensorflow.python.util import _pywrap_util_port
+print(_pywrap_util_port.IsMklEnabled(), os.environ.get("TF_ENABLE_ONEDNN_OPTS"))
+"""
+LOAD = "from resnet_lessons import backend"
+
+
+@on_tensorflow
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="set on x86 alone, where it was measured")
+@pytest.mark.parametrize(
+    ("first", "chosen", "told"),
+    [
+        (LOAD, {}, "True 1"),
+        (LOAD, {"TF_ENABLE_ONEDNN_OPTS": "0"}, "False 0"),
+        (f"import keras; {LOAD}", {}, "None"),  # too late: whether oneDNN computes is TensorFlow's own choice
+    ],
+)
+def test_onednn_computes_unless_the_user_says_no_or_tensorflow_is_loaded(first, chosen, told, monkeypatch):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    done = python(first + ONEDNN, **chosen)
+    assert done.stdout.strip().endswith(told), done.stderr
 
 
 def test_importing_and_first_use_print_nothing():

@@ -26,7 +26,7 @@ import pytest
 SMALL = bench.Settings(depth=8, width=4, images=256, matmul=64, warmup=2, settle=1, precision="float32")
 KINDS = ("keras-32", "ours", "torch-float32")
 STAND_INS = """
-import sys, time
+import os, sys, time
 
 def steady(contender, settings, turns):
     turns.facts.update(precision=contender.precision, versions={"stand-in": "1"})
@@ -45,6 +45,13 @@ def dies(contender, settings, turns):
 
 def returns(contender, settings, turns):
     pass
+
+def tells(contender, settings, turns):
+    from resnet_lessons import backend
+
+    turns.facts.update(precision="any", versions={"oneDNN": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "as it comes")})
+    while True:
+        turns.tick()
 
 def hangs(contender, settings, turns):
     print("looking for a device", file=sys.stderr, flush=True)
@@ -307,6 +314,14 @@ def test_what_is_optional_is_asked_for(name, module, monkeypatch):
 
 
 # Arithmetic and the table, by hand
+
+
+def test_the_example_runs_on_tensorflow_as_that_comes(stand_in, monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")  # as the package leaves it
+    published = dataclasses.replace(stand_in("anna", "tells"), first="keras")
+    found = bench.run([published, stand_in("bert", "tells")], rounds=1, updates=1)
+    assert [result.versions["oneDNN"] for result in found.results] == ["as it comes", "1"]
+    assert [name for name, contender in bench.NETWORKS.items() if contender.first] == ["keras-32", "keras-128"]
 
 
 def test_operations_by_hand():

@@ -29,6 +29,7 @@ class Contender:
         batch_size: images an update; 0 for a matrix product.
         precision: "float32", "bfloat16" or "auto"; what it computes products in.
         style: of the network, as in ``specs.Spec``.
+        first: a module to load before this package can set anything for it; it then runs as it comes.
         needs: a module without which it is left out.
         without: what to say then.
     """
@@ -39,6 +40,7 @@ class Contender:
     batch_size: int
     precision: str = "float32"
     style: str = "paper"
+    first: str | None = None
     needs: str | None = None
     without: str = ""
 
@@ -106,7 +108,13 @@ class Settings:
         return x, rng.integers(10, size=count)
 
 
-_EXAMPLE = {"entry": f"{_KERAS}:example", "style": "keras-example", "needs": "scipy", "without": SCIPY}
+_EXAMPLE = {
+    "entry": f"{_KERAS}:example",
+    "style": "keras-example",
+    "first": "keras",
+    "needs": "scipy",
+    "without": SCIPY,
+}
 _PYTORCH = {"entry": f"{_TORCH}:train", "batch_size": 128, "needs": "torch", "without": TORCH}
 _NETWORKS = (
     Contender("keras-32", "Keras example", batch_size=32, **_EXAMPLE),
