@@ -631,8 +631,11 @@ print("as many parameters as v1:", original.count_params() == net.count_params()
 # does, with the faults mended. Its list of them:
 
 # %%
+import textwrap
+
 for number, entry in enumerate(recipes.KERAS_EXAMPLE_MENDED, start=1):
-    print(f"{number}. {entry.fault}\n   -> {entry.mended} {entry.reason}")
+    print(f"{number}. {entry.fault}")
+    print(textwrap.fill(f"-> {entry.mended} {entry.reason}", 100, initial_indent="   ", subsequent_indent="      "))
 
 # %% [markdown]
 # ## 4 Train it
@@ -890,12 +893,13 @@ assert all(np.isfinite(run.step_loss).all() for run in ablations.values())
 # many.
 
 # %%
-fig, ax = plots.figure()
+fig, ax = plots.figure(height=2.4)
 for number, name in enumerate(list(ablations)[:6]):
     last = ablations[name].epochs[-1]
     x, y = 100 * last["train_error"], 100 * last["val_error"]
     ax.plot(x, y, plots.MARKERS[number], color=plots.COLOURS[number], label=name)
-ax.set(xlabel="training error (%)", ylabel="validation error (%)", aspect="equal")
+ax.margins(0.05, 0.2)
+ax.set(xlabel="training error (%)", ylabel="validation error (%)")
 ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 plots.show(fig, "Validation error against training error at the end: one mark a run.", dataset.title)
 

@@ -449,7 +449,7 @@ tabulate.tabulate(rows, header, tablefmt="html", disable_numparse=True, colalign
 # %%
 lines = {"plain": ["plain-18", "plain-34"], "ResNet, option A": ["ResNet-18 A", "ResNet-34 A"]}
 lines["ResNet, option B"] = [name for name in errors if name.endswith("B")]
-beside = (5, 6, "left"), (-6, -12, "right"), (5, 6, "left")  # where the label stands, in points
+beside = (3, 9, "left"), (-6, -3, "right"), (6, 2, "left")  # where the label stands, in points
 fig, ax = plots.figure()
 for number, (label, names) in enumerate(lines.items()):
     x, y = [costs[name].multiply_adds / 1e9 for name in names], [errors[name][1] for name in names]
@@ -683,6 +683,9 @@ print(f"difference: {difference(other_features(images), features(images)):.2f} s
 
 
 # %%
+import textwrap
+
+
 def strided(build, **arguments):
     """List the layers with stride 2 of a model that is planned only."""
     with keras.StatelessScope(initialize_variables=False):
@@ -690,9 +693,13 @@ def strided(build, **arguments):
     return [layer.name for layer in found if getattr(layer, "strides", 1) == (2, 2)]
 
 
-print("ours, 1x1:", *strided(models.imagenet, depth=50))
-print("ours, 3x3:", *strided(models.imagenet, depth=50, stride_in="3x3"))
-print("ResNet50:", *strided(keras.applications.ResNet50, weights=None))
+nets = {
+    "ours, 1x1:": strided(models.imagenet, depth=50),
+    "ours, 3x3:": strided(models.imagenet, depth=50, stride_in="3x3"),
+    "ResNet50:": strided(keras.applications.ResNet50, weights=None),
+}
+for name, names in nets.items():
+    print(textwrap.fill(" ".join([name, *names]), 100, subsequent_indent=" " * 11))
 
 # %% [markdown]
 # After the stem, `keras.applications.ResNet50` has its strides in the first 1x1 convolution of a unit and in its

@@ -42,7 +42,7 @@ with _START_UP:
     # Of a GPU's memory leave what other kernels may need: TensorFlow takes all of it at first, JAX three quarters.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    # oneDNN's convolutions on every x86 processor. TensorFlow takes them by itself only where the processor has VNNI or
+    # oneDNN's convolutions on every x86 processor. On Linux TensorFlow takes them only where the processor has VNNI or
     # 16-bit instructions; elsewhere it trains half as fast without them (docs/performance.md). It reads the variable
     # when it is loaded: to set it later would only claim, in a run's provenance, what is not so.
     if platform.machine() in ("x86_64", "AMD64") and "tensorflow" not in sys.modules:
