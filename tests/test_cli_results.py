@@ -200,8 +200,10 @@ def test_a_damaged_run_is_named_with_the_reason_and_the_others_are_listed(folder
     assert [mean["seeds"] for mean in means] == [[0, 1, 2]]
 
 
-def test_a_damaged_unfinished_run_is_named_too(folder):
-    (folder / "stopped" / "log.jsonl").write_text("nonsense\n")
+@pytest.mark.parametrize("log", ["nonsense\n", "[1, 2]\n", "{line}{line}"], ids=["no JSON", "no object", "twice"])
+def test_a_damaged_unfinished_run_is_named_too(folder, log):
+    path = folder / "stopped" / "log.jsonl"
+    path.write_text(log.replace("{line}", path.read_text()))
     shown = run("results", folder)
     assert shown.exit_code == 1
     assert "stopped" in shown.stdout.partition("Damaged:")[2].replace("\n  ", "")

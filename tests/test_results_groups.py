@@ -75,6 +75,12 @@ def test_groups_are_chosen_by_data_and_recipe(records):
     assert results.groups(found, specs=[Spec("v1", 20, width=8), Spec("plain", 20)]) == ()
 
 
+def test_networks_may_come_from_a_generator(records):
+    networks = [Spec("plain", 20), Spec("v1", 20)]
+    found = records(*({"spec": spec} for spec in reversed(networks)))
+    assert [group.spec for group in results.groups(found, specs=(spec for spec in networks))] == networks
+
+
 def test_seconds_of_an_epoch_are_the_median_and_hours_all_there_were(records):
     slow = recorded_runs.log(epochs=3, last=176)
     slow[1]["seconds"] = 3600.0

@@ -4,14 +4,14 @@ A damaged run is listed with the reason, where ``results.load`` raises. Means ar
 would put together.
 """
 
-import collections
 import dataclasses
 import json
 import os
 from pathlib import Path
 
 from resnet_lessons import results
-from resnet_lessons.results.groups import mean_and_deviation
+from resnet_lessons.results.agreement import epoch_starts
+from resnet_lessons.results.groups import mean_and_deviation, seeds_together
 from resnet_lessons.results.records import LOG, RUN
 from resnet_lessons.specs import Spec
 
@@ -147,17 +147,14 @@ def _finished(folder, run, record):
 
 
 def _unfinished(folder, run):
-    log = [results.Epoch(**{key: line[key] for key in _EPOCH if key in line}) for line in _whole_lines(folder / LOG)]
+    log = [results.Epoch.from_line(line, number) for number, line in enumerate(_whole_lines(folder / LOG), start=1)]
     return Found(state=UNFINISHED, **_common(folder, run, Spec(**run["spec"]), log))
 
 
-_EPOCH = tuple(results.Epoch.__dataclass_fields__)
-
-
 def _whole_lines(path):
-    """Return the log's lines as dicts; none before the first epoch, and without a last one that is being written."""
+    """Return the log's lines; none before the first epoch, and without a last one that is being written."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
+    return text.rpartition("\n")[0].splitlines()
 
 
 def _common(folder, run, spec, log):
@@ -187,21 +184,17 @@ def _shown(folder):
 
 
 def _epochs_in_all(recipe, data):
-    """Return how many epochs a recipe has; one is a pass over the training images unless it says otherwise."""
-    steps, updates = recipe.get("steps"), recipe.get("steps_per_epoch")
-    if updates is None and {"training_images", "batch_size"} <= {*data, *recipe}:
-        updates = results.updates_per_pass(data["training_images"], recipe["batch_size"])
-    return -(-steps // updates) if steps and updates else None
+    """Return how many epochs a recipe has; None if it or the data do not say."""
+    try:
+        return len(epoch_starts(recipe, data.get("training_images")))
+    except (KeyError, TypeError):
+        return None
 
 
 def means(found):
     """Return a ``Mean`` of all finished runs that differ in nothing but the seed, where there are several."""
-    groups = collections.defaultdict(dict)
-    for run in found:
-        if run.state == FINISHED:
-            key = results.all_but_the_seed(run.spec, run.recipe, run.precision, run.strategy, run.data)
-            groups[key].setdefault(run.seed, run)
-    return [_mean(list(runs.values())) for runs in groups.values() if len(runs) > 1]
+    groups = seeds_together(run for run in found if run.state == FINISHED)
+    return [_mean(runs) for runs in groups if len(runs) > 1]
 
 
 def _mean(runs):

@@ -34,8 +34,7 @@ def _data(record, recipe):
 
 def _updates(record, recipe):
     """The log has a line after so many updates as the recipe says, and the last after the recipe's last."""
-    between = recipe.steps_per_epoch or updates_per_pass(record.data["training_images"], recipe.batch_size)
-    expected = [*range(between, recipe.steps, between), recipe.steps]
+    expected = [*epoch_starts(recipe.to_json(), record.data["training_images"])[1:], recipe.steps]
     for epoch, step in zip(record.log, expected, strict=False):
         if epoch.step != step:
             return f"epoch {epoch.epoch} ends after {epoch.step:,} updates, by the recipe after {step:,}"
@@ -79,6 +78,20 @@ def _counts(record, recipe):
 def _seconds(record, _):
     in_log, said = sum(epoch.seconds for epoch in record.log), record.result["seconds"]
     return None if abs(in_log - said) < 0.002 else f"the log's seconds sum up to {in_log:.3f}, the summary has {said}"
+
+
+def epoch_starts(recipe, images):
+    """Return after how many updates each epoch begins: one is a pass over the images unless the recipe says otherwise.
+
+    Args:
+        recipe: as ``Recipe.to_json`` gives it.
+        images: how many are trained on.
+
+    Returns:
+        A range, as long as there are epochs.
+    """
+    between = recipe.get("steps_per_epoch") or updates_per_pass(images, recipe["batch_size"])
+    return range(0, recipe["steps"], between)
 
 
 def updates_per_pass(images, batch_size):

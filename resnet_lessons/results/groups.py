@@ -5,6 +5,8 @@ import statistics
 from collections import defaultdict
 from dataclasses import dataclass
 
+from resnet_lessons.specs import Spec
+
 from .agreement import updates_per_pass
 from .records import Record, load
 
@@ -126,14 +128,30 @@ def groups(records=None, *, data=None, recipe=None, specs=None):
     Returns:
         A tuple of ``Group``, by family, depth, and updates.
     """
+    specs = None if specs is None else tuple(specs)
+    chosen = [
+        record
+        for record in (load() if records is None else records)
+        if data in (None, record.data["name"])
+        and recipe in (None, record.recipe["name"])
+        and (specs is None or record.spec in specs)
+    ]
+    return tuple(sorted(map(Group, seeds_together(chosen)), key=_order))
+
+
+def seeds_together(runs):
+    """Put runs together that differ in nothing but the seed; of a seed that ran twice, the first counts.
+
+    Args:
+        runs: some ``Record``, or others that have a seed and what ``all_but_the_seed`` asks for.
+
+    Returns:
+        A list of tuples of runs, each in the order of their seeds.
+    """
     together = defaultdict(dict)
-    for record in load() if records is None else records:
-        named = data in (None, record.data["name"]) and recipe in (None, record.recipe["name"])
-        if named and (specs is None or record.spec in specs):
-            how = (record.spec.to_json(), record.recipe, record.precision, record.strategy)
-            together[all_but_the_seed(*how, record.data)].setdefault(record.seed, record)
-    found = [Group(tuple(seeds[seed] for seed in sorted(seeds))) for seeds in together.values()]
-    return tuple(sorted(found, key=_order))
+    for run in runs:
+        together[all_but_the_seed(run)].setdefault(run.seed, run)
+    return [tuple(seeds[seed] for seed in sorted(seeds)) for seeds in together.values()]
 
 
 def training_set(data):
@@ -141,17 +159,15 @@ def training_set(data):
     return data.get("source", "").partition(":")[0], data.get("sha256", ""), data.get("training_images") or 0
 
 
-def all_but_the_seed(spec, recipe, precision, strategy, data):
+def all_but_the_seed(run):
     """Return a text that is the same for runs that may be averaged, and for no others.
 
     Args:
-        spec: the network, as ``Spec.to_json`` gives it.
-        recipe: how it was trained, as ``Recipe.to_json`` gives it.
-        precision: "float32" or "mixed_bfloat16".
-        strategy: None, or "mirrored".
-        data: as in ``Record``.
+        run: a ``Record``, or another that has its spec, recipe, precision, strategy and data; the spec may also be as
+            ``Spec.to_json`` gives it.
     """
-    return json.dumps([spec, dict(recipe), precision, strategy, training_set(data)], sort_keys=True)
+    how = [run.spec, dict(run.recipe), run.precision, run.strategy, training_set(run.data)]
+    return json.dumps(how, sort_keys=True, default=Spec.to_json)
 
 
 def _order(group):

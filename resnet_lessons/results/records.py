@@ -53,6 +53,27 @@ class Epoch:
         if type(self.step) is not int or self.step < self.epoch:
             raise ValueError(f"step must be a whole number of at least {self.epoch}. Received: {self.step!r}")
 
+    @classmethod
+    def from_line(cls, text, number):
+        """Return the epoch that a line of a log tells of; what else the line holds is left out.
+
+        Args:
+            text: the line, as str or bytes.
+            number: that the epoch must have: the line's, from 1.
+
+        Raises:
+            ValueError: for a line that is no JSON object, lacks a value or holds a wrong one; the message does not
+                name the file and the line.
+        """
+        values = _object(text)
+        try:
+            epoch = cls(**{key: values[key] for key in cls.__dataclass_fields__ if key in values})
+        except TypeError as error:
+            raise ValueError(str(error).removeprefix("Epoch.__init__() ")) from error
+        if epoch.epoch != number:
+            raise ValueError(f"epoch must be {number}. Received: {epoch.epoch}")
+        return epoch
+
 
 @dataclass(frozen=True)
 class Record:
@@ -72,7 +93,7 @@ class Record:
         git: "commit" of this package and whether files were "changed", each None if git did not tell, or the "release".
         command: that repeats it.
         result: "test_error", the part of the test images it got wrong, 0 to 1, and more: "peak_memory" is the most
-            bytes that the process had resident since it began, whatever else it did before.
+            bytes that the process which ended the run had resident since it began, whatever else it did before.
         log: an ``Epoch`` for each epoch.
         strategy: None, or "mirrored".
         devices: the parts of a divided processor that "mirrored" was over; None on GPUs, and in older records.
@@ -135,7 +156,11 @@ def read(folder):
         RecordError: as for ``load``.
     """
     path = Path(folder) / RUN
-    run = _json(_text(path), path)
+    text = _text(path)
+    try:
+        run = _object(text)
+    except ValueError as error:
+        raise _fault(path, str(error)) from error
     provenance = _provenance(run, path)
     record = Record(name=path.parent.name, log=_log(path.with_name(LOG)), **provenance)
     fault = disagreement(record)
@@ -242,13 +267,10 @@ def _log(path):
         raise _fault(path, "is empty or its last line was cut")
     epochs = []
     for number, line in enumerate(text.splitlines(), start=1):
-        values = _json(line, f"{path}, line {number}")
         try:
-            epochs.append(Epoch(**{key: values[key] for key in Epoch.__dataclass_fields__ if key in values}))
-        except (TypeError, ValueError) as error:
-            raise _fault(f"{path}, line {number}", str(error).removeprefix("Epoch.__init__() ")) from error
-        if epochs[-1].epoch != number:
-            raise _fault(f"{path}, line {number}", f"epoch must be {number}. Received: {epochs[-1].epoch}")
+            epochs.append(Epoch.from_line(line, number))
+        except ValueError as error:
+            raise _fault(f"{path}, line {number}", str(error)) from error
     return tuple(epochs)
 
 
@@ -259,13 +281,14 @@ def _text(path):
         raise _fault(path, f"cannot be read ({error})") from error
 
 
-def _json(text, where):
+def _object(text):
+    """Return the object that a JSON text holds, a dict; raise ValueError if it holds none."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
-        raise _fault(where, f"is not JSON ({error})") from error
+        raise ValueError(f"is not JSON ({error})") from error
     if not isinstance(value, dict):
-        raise _fault(where, f"must hold an object. Received: {text[:40]!r}")
+        raise ValueError(f"must hold an object. Received: {text[:40]!r}")
     return value
 
 

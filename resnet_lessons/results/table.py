@@ -58,7 +58,7 @@ def _order(spec):
     return spec.style != "paper", spec != usual, spec.family, spec.depth, spec.name
 
 
-def table(records=None, *, columns=None, recorded_only=False, parameters=None, tablefmt="github", widths=None):
+def table(records=None, *, columns=None, recorded_only=False, tablefmt="github", widths=None):
     """Return the published table with the recorded runs beside it, as text; what is not known is left empty.
 
     Papers and Keras example report errors on the original CIFAR-10; the column "data" says what the recorded ones are
@@ -70,8 +70,6 @@ def table(records=None, *, columns=None, recorded_only=False, parameters=None, t
         records: as for ``rows``.
         columns: some keys of ``COLUMNS``, in this order; None: all of them. ``SHORT`` is a choice.
         recorded_only: as for ``rows``.
-        parameters: a function of a Spec that returns how many trainable parameters it has, for networks without a
-            run here; None: only what is printed or recorded is shown.
         tablefmt: what tabulate calls the format: "github", "html", "plain" and so on.
         widths: the most characters of each column, which longer cells are broken at; None: they are not.
 
@@ -86,7 +84,7 @@ def table(records=None, *, columns=None, recorded_only=False, parameters=None, t
     if unknown or not columns:
         raise ValueError(f"columns must be some of {', '.join(COLUMNS)}. Received: {', '.join(unknown) or 'none'}.")
     shown = rows(records, recorded_only=recorded_only)
-    cells = [[_CELLS[column](row, parameters) for column in columns] for row in shown]
+    cells = [[_CELLS[column](row) for column in columns] for row in shown]
     align = ["right" if column in _NUMBERS else "left" for column in columns]
     headers = [COLUMNS[column] for column in columns]
     broken = {} if widths is None else {"maxcolwidths": list(widths), "maxheadercolwidths": list(widths)}
@@ -135,36 +133,34 @@ def percent(error, spread=None, count=None):
     return number if count is None else f"{number} ({count})"
 
 
-def _parameters(row, count):
+def _parameters(row):
     if row.group is not None:
         return f"{row.group.parameters:,}"
-    if count is not None:
-        return f"{count(row.spec):,}"
     return "".join(dict.fromkeys(figure.parameters for figure in row.paper))
 
 
-def _paper(row, _):
+def _paper(row):
     """Several papers' figures, each with its year and table."""
     return ", ".join(f"{percent(one.error, one.spread)} ({one.source[10:]})" for one in row.paper)
 
 
 def _recorded(value):
     """Return a cell of what is recorded: empty if nothing is."""
-    return lambda row, _: "" if row.group is None else value(row.group)
+    return lambda row: "" if row.group is None else value(row.group)
 
 
-_CELLS = {  # column: a function of a row and of ``parameters``
-    "network": lambda row, _: network(row.spec),
-    "exactly": lambda row, _: exactly(row.spec),
+_CELLS = {  # column: a function of a row
+    "network": lambda row: network(row.spec),
+    "exactly": lambda row: exactly(row.spec),
     "parameters": _parameters,
     "paper": _paper,
-    "keras_example": lambda row, _: percent(row.keras_example.error) if row.keras_example else "",
+    "keras_example": lambda row: percent(row.keras_example.error) if row.keras_example else "",
     "recorded": _recorded(lambda group: percent(*group.test_error, len(group.records))),
     "train": _recorded(lambda group: percent(*group.train_error, len(group.records))),
     "recipe": _recorded(lambda group: f"{group.recipe['name']}, {group.recipe['steps']:,} updates"),
     "data": _recorded(lambda group: group.data_title),
     "hardware": _recorded(lambda group: group.hardware),
     "epoch_seconds": _recorded(lambda group: "; ".join(f"{seconds:.0f}" for seconds, _ in group.times.values())),
-    "keras_example_seconds": lambda row, _: str(row.keras_example.epoch_seconds) if row.keras_example else "",
+    "keras_example_seconds": lambda row: str(row.keras_example.epoch_seconds) if row.keras_example else "",
     "hours": _recorded(lambda group: "; ".join(f"{hours:.2f}" for _, hours in group.times.values())),
 }

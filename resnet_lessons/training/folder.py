@@ -183,10 +183,15 @@ class RunFolder:
         """
         path = self.path / LOG
         whole, _, _ = path.read_bytes().rpartition(b"\n") if path.exists() else (b"", b"", b"")
-        try:
-            return [_read_line(line, epoch) for epoch, line in enumerate(whole.splitlines(), start=1)]
-        except (ValueError, TypeError) as error:
-            raise FolderError(f"{path} is damaged ({error}). Restore it, or choose another folder.") from error
+        lines = whole.splitlines()
+        for number, line in enumerate(lines, start=1):
+            try:
+                results.Epoch.from_line(line, number)
+            except ValueError as error:
+                raise FolderError(
+                    f"{path} is damaged (line {number}: {error}). Restore it, or choose another folder."
+                ) from error
+        return [json.loads(line) for line in lines]
 
     def rewind(self, epochs):
         """Cut the log back to its first ``epochs`` lines, those that the checkpoint has, and return them.
@@ -303,15 +308,6 @@ def _read_arrays(path):
         file.seek(0)
         with np.load(file) as stored:
             return {name: stored[name] for name in stored.files}
-
-
-def _read_line(line, epoch):
-    """Return a line of the log as a dict; raise ValueError or TypeError if it is not that of ``epoch``."""
-    values = json.loads(line)
-    fields = {key: values[key] for key in results.Epoch.__dataclass_fields__ if key in values}
-    if results.Epoch(**fields).epoch != epoch:
-        raise ValueError(f"line {epoch} is {line[:40]}")
-    return values
 
 
 def _write(path, write):

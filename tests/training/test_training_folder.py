@@ -233,6 +233,7 @@ def test_a_file_where_the_folder_should_be_is_refused(tmp_path):
         ({"seed": "0"}, "seed must be a whole number from 0 to 4294967295. Received: '0'."),
         ({"seed": True}, "seed must be a whole number from 0 to 4294967295. Received: True."),
         ({"precision": "float16"}, "precision must be one of"),
+        ({"deterministic": "no"}, "deterministic must be true or false. Received: 'no'."),
         ({"strategy": "horovod"}, "strategy must be one of None, 'mirrored'. Received: 'horovod'."),
         ({"spec": dataclasses.replace(DROPPING, num_classes=9)}, "Make the Spec with .* num_classes=10."),
         ({"spec": dataclasses.replace(DROPPING, input_shape=(9, 8, 3))}, "Make the Spec with input_shape="),
@@ -516,6 +517,23 @@ def test_a_damaged_log_is_refused_or_is_a_log(finished, reference, drawn):
     else:
         assert [line["epoch"] for line in lines] == [1, 2, 3][: len(lines)]
         assert all(line["seconds"] >= 0 and line["step"] >= 1 and 0 <= line["train_error"] <= 1 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"nonsense", "is not JSON"),
+        (b"[1, 2]", "must hold an object. Received: b'[1, 2]'"),
+        (b'{"epoch": 2}', "missing 5 required"),
+        (None, "epoch must be 2. Received: 1"),
+    ],
+)
+def test_a_damaged_log_is_refused_with_the_line_and_its_fault(finished, line, said):
+    path = finished / "log.jsonl"
+    first, _, *rest = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join([first, first if line is None else line, *rest, b""]))
+    with pytest.raises(training.FolderError, match=rf"log.jsonl is damaged \(line 2: {re.escape(said)}.*Restore it"):
+        training.RunFolder(finished).lines()
 
 
 @pytest.mark.parametrize("lines", [0, 1, 2])
