@@ -1,11 +1,25 @@
 """Make what was written outlive a power failure.
 
-``data`` leans on it for its cache, ``training`` for a run's folder.
+``data`` leans on it for its cache, ``training`` for a run's folder, ``diagnostics`` for the rows of a loss surface.
 """
 
 import errno
 import os
 from pathlib import Path
+from typing import IO
+
+
+def flush(file: IO) -> None:
+    """Make what has been written to an open file durable.
+
+    Args:
+        file: a file opened for writing.
+
+    Raises:
+        OSError: the disk cannot take it, because it is full, for example.
+    """
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def flush_folder(path: Path) -> None:

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "batches": {"data", "recipes", "backend"},  # backend: Keras without its start-up messages
     "training": {"batches", "models", "recipes", "results", "backend", "specs", "machine", "disk"},
     "sweep": {"data", "recipes", "specs", "results", "machine", "training"},  # training: in the workers alone
-    "diagnostics": {"models", "backend"},
+    "diagnostics": {"models", "backend", "disk"},
     "plots": {"results", "accounting"},
     "checks": {"models", "accounting", "diagnostics", "specs", "backend"},  # backend: as for batches
     "widgets": {"plots", "accounting", "results", "training", "specs", "recipes"},

@@ -6,7 +6,6 @@ Reading takes no lock and writes nothing, so that an instructor can share one re
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -212,8 +211,7 @@ def _write(folder: Path, content: Content) -> None:
         digest.update(memoryview(array).cast("B"))
         with (folder / f"{name}.npy").open("wb") as file:
             np.save(file, array, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
+            disk.flush(file)
             sizes[f"{name}.npy"] = file.tell()
     record = {
         "format": FORMAT,
@@ -225,6 +223,5 @@ def _write(folder: Path, content: Content) -> None:
     }
     with (folder / RECORD).open("w", encoding="utf-8") as file:
         json.dump(record, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+        disk.flush(file)
     disk.flush_folder(folder)

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from resnet_lessons import disk
+
 import filelock
 
 from . import formats, places
@@ -250,5 +252,4 @@ def _append(raw, remote: Remote, part: Path, start: int, bar) -> None:
             bar.update(len(chunk))
             if file.tell() > remote.size:
                 break  # it is not our file; the checksum will say so
-        file.flush()
-        os.fsync(file.fileno())
+        disk.flush(file)

@@ -6,6 +6,8 @@ import os
 import zipfile
 from pathlib import Path
 
+from resnet_lessons import disk
+
 import numpy as np
 
 
@@ -64,9 +66,9 @@ class Rows:
         try:
             with half.open("wb") as file:
                 np.savez(file, loss=self.loss, error=self.error, done=self.done, **self.digests)
-                file.flush()
-                os.fsync(file.fileno())
+                disk.flush(file)
             half.replace(self.path)
+            disk.flush_folder(self.path.parent)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 half.unlink()
