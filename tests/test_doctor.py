@@ -129,11 +129,18 @@ def test_a_probe_brings_what_the_child_saw():
             marks=pytest.mark.skipif(os.name == "nt", reason="a POSIX matter"),
         ),
         ("import time; time.sleep(60)", "not loaded after 0.5 s"),
+        ("pass", "loads, but answers 'nothing' when asked what it sees"),
+        ("print('All is well.')", "loads, but answers 'All is well.' when asked what it sees"),
+        ("print('[1, 2]')", "loads, but answers '[1, 2]' when asked what it sees"),
     ],
 )
 def test_a_child_that_fails_crashes_or_hangs_is_an_error(code, error):
     seen = probe.run(python(code), timeout=0.5 if "sleep" in code else 60)
     assert seen == Probe(error=error)
+
+
+def test_a_child_that_cannot_be_started_is_an_error(tmp_path):
+    assert "can be started" in probe.run([tmp_path / "no-python"]).error
 
 
 def test_a_broken_keras_is_found(tmp_path, monkeypatch):

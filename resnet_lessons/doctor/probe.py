@@ -74,6 +74,8 @@ def run(command=None, timeout=SECONDS):
         )
     except subprocess.TimeoutExpired:
         return Probe(error=f"not loaded after {timeout:g} s")
+    except OSError as error:
+        return Probe(error=f"no process to load it in can be started ({error})")
     return _answer(child)
 
 
@@ -83,4 +85,7 @@ def _answer(child):
     lines = (child.stderr if child.returncode else child.stdout).strip().splitlines()
     if child.returncode:
         return Probe(error=lines[-1] if lines else f"ends with exit code {child.returncode} when loaded")
-    return Probe(**json.loads(lines[-1]))
+    try:
+        return Probe(**json.loads(lines[-1]))
+    except (IndexError, ValueError, TypeError):
+        return Probe(error=f"loads, but answers {(lines or ['nothing'])[-1][:80]!r} when asked what it sees")
