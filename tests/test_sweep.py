@@ -142,7 +142,8 @@ NETWORK = '\n[[network]]\nfamily = "v1"\nn = 3\n'
         ('out = ""' + NETWORK, "out must be the name of a folder. Received: ''"),
         ("source = 1" + NETWORK, "source must be the name of a file or a folder. Received: 1"),
         ("cores = 0" + NETWORK, "cores must be a whole number of at least 1. Received: 0"),
-        ("gpus = -1" + NETWORK, "gpus must be a whole number of at least 0. Received: -1"),
+        ("gpus = -1" + NETWORK, "gpus must be 0 or 1, as a run of a sweep trains on one device. Received: -1"),
+        ("gpus = 2" + NETWORK, "gpus must be 0 or 1, as a run of a sweep trains on one device. Received: 2"),
         ("[[network]]\nn = 3", "mine.toml, network 1: it lacks family, one of 'plain', 'v1', 'v2'"),
         (NETWORK + '[[network]]\nfamily = "v3"', "network 2: family must be one of .* Received: 'v3'"),
         (NETWORK + "width = 32", "network 1: there is no key 'width'. Allowed are"),
@@ -319,7 +320,7 @@ TWO_CORES, EIGHT, GPUS = {"CPU": 2.0}, {"CPU": 8.0}, {"CPU": 16.0, "GPU": 4.0}
         ([EIGHT], {"cores": 3}, 1, 3, 0, 1),
         ([GPUS], {}, None, 4, 1, 4),  # a run for each GPU
         ([GPUS], {}, 2, 4, 1, 2),
-        ([GPUS], {"gpus": 2}, None, 8, 2, 2),
+        ([GPUS], {"gpus": 1, "cores": 8}, None, 8, 1, 2),
         ([GPUS], {"gpus": 0}, None, 16, 0, 1),
         ([{"CPU": 4.0}, GPUS], {}, None, 4, 1, 4),  # the machine without GPUs stays idle
         ([EIGHT, EIGHT, TWO_CORES], {}, None, 2, 0, 9),  # what fits the smallest fits all
@@ -356,8 +357,13 @@ def test_no_node_is_given_more_than_it_has(nodes, parallel):
     cores, gpus = cluster.share(nodes, Plan((), Path("x")), parallel)
     room = cluster.room(nodes, cores, gpus, parallel)
     assert 1 <= room <= (parallel or room)
-    most = sum(min(node["CPU"] // cores, node["GPU"] // gpus if gpus else 99) for node in nodes)
-    assert room <= most
+    placed = 0  # one run after another, each on the first node that has what it needs
+    free = [dict(node) for node in nodes]
+    while node := next((n for n in free if n["CPU"] >= cores and n["GPU"] >= gpus), None):
+        node["CPU"] -= cores
+        node["GPU"] -= gpus
+        placed += 1
+    assert room == min(placed, parallel or placed)
     assert gpus == int(any(node["GPU"] for node in nodes))
 
 
@@ -567,7 +573,7 @@ def test_a_sweep_of_which_a_run_fails_ends_with_a_list_and_exit_code_1(file, tmp
     outcomes = [spread.Outcome("a", "failed", reason="x"), spread.Outcome("b", "finished", 0.5, 1.0)]
     monkeypatch.setattr(sweep, "run", lambda *_, **__: outcomes)
     said = refused(run("sweep", file('data = "mnist"\nsmoke = true' + NETWORK), "--out", tmp_path / "out"))
-    assert said == "error: 1 of 2 runs failed: a. The same command tries them again.\n"
+    assert said == "error: 1 of 2 runs failed: a. The same command tries them again; what diverged will do so again.\n"
 
 
 def test_a_failure_and_a_success_are_one_line_each():

@@ -66,7 +66,7 @@ class Worker:
         except queue.Empty:
             raise WorkerError(
                 f"The benchmark's worker {self.contender.name!r} has not answered for {self._timeout:g} s. "
-                f"Ask for fewer updates, or wait longer. {self._tail()}"
+                f"Ask for fewer updates, or for fewer contenders. {self._tail()}"
             ) from None
         if line is None:
             raise self._died()

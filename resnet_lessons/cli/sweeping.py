@@ -89,7 +89,9 @@ def sweep(ctx, file, out, address, parallel, dry_run):
     failed = [outcome.name for outcome in outcomes if outcome.state == "failed"]
     if failed:
         count = f"{len(failed)} of {len(outcomes)} runs"
-        raise click.ClickException(f"{count} failed: {', '.join(failed)}. The same command tries them again.")
+        raise click.ClickException(
+            f"{count} failed: {', '.join(failed)}. The same command tries them again; what diverged will do so again."
+        )
 
 
 def _announcement(plan, dataset, standing):

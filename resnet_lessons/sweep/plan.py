@@ -97,7 +97,7 @@ class Plan:
         source: where it lies; None to search.
         cores: processor cores for each run; None to share all that there are. They decide how many runs have room at
             once; TensorFlow keeps to them, JAX takes all that a process may run on.
-        gpus: GPUs for each run; None: one if there are any.
+        gpus: GPUs for each run, 0 or 1; None: one if there are any.
     """
 
     runs: tuple[Planned, ...]
@@ -147,7 +147,7 @@ _TOP = _HOW | {
     "data": _choice(DATA_SETS),
     "source": (_text, "the name of a file or a folder"),
     "cores": (_whole(1), "a whole number of at least 1"),
-    "gpus": (_whole(0), "a whole number of at least 0"),
+    "gpus": (_one_of(0, 1), "0 or 1, as a run of a sweep trains on one device"),
 }
 _NETWORK = _HOW | {
     "family": _choice(specs.FAMILIES),

@@ -51,7 +51,7 @@ class Task:
         source: where it lies; None to search.
         digest: of the data set that the sweep is on.
         cores: that the worker may use; TensorFlow alone keeps to them.
-        gpus: that it may use.
+        gpus: that it may use, 0 or 1.
     """
 
     run: Planned
@@ -113,7 +113,7 @@ def _task(plan, run, digest, cores, gpus):
 
 
 def _layout(room, cores, gpus):
-    on = f"{cores} core{'s' * (cores > 1)}" + (f" and {gpus} GPU{'s' * (gpus > 1)}" if gpus else "")
+    on = f"{cores} core{'s' * (cores > 1)}" + (" and a GPU" if gpus else "")
     return f"{room} run{'s' * (room > 1)} at once, each on {on}"
 
 

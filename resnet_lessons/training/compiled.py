@@ -35,7 +35,10 @@ def choose_precision(precision="auto"):
 
     Args:
         precision: "float32", "mixed_bfloat16", or "auto" for the faster of the two on this machine: bfloat16 where
-            the GPU, or without one the processor, has instructions for it. Weights stay float32 either way.
+            the GPU, or without one the x86 processor, has instructions for it. Weights stay float32 either way.
+
+    Returns:
+        "float32" or "mixed_bfloat16".
 
     Raises:
         ValueError: for anything else.

@@ -47,8 +47,10 @@ def fit(spec, recipe, batches, validation=None, *, seed=0, precision="auto", cal
         A ``Run``.
 
     Raises:
-        ValueError: for a callback that sets the learning rate too.
+        Diverged: when the loss or the weights are no longer numbers.
+        ValueError: for a callback that sets the learning rate too, and for another ``precision``.
     """
+    callbacks = tuple(callbacks)  # an iterator would be empty after the first look
     between_updates.refuse_second_schedule(callbacks)
     began = time.perf_counter()
     precision = choose_precision(precision)
@@ -126,7 +128,8 @@ def train(
 
     The weights after the last update are the ones that are tested: nothing is chosen, neither on the validation images
     nor on the test images. With ``out``, the run is kept in that folder epoch by epoch; the same call again goes on
-    after the last whole epoch, to the same weights bit for bit if it is deterministic, and reads a finished run.
+    after the last whole epoch, to the same weights bit for bit if it is deterministic and the processor, the versions
+    and the switches of ``run.json`` are the same, and reads a finished run.
 
     Args:
         spec: the network.
@@ -151,9 +154,11 @@ def train(
     Raises:
         Diverged: when the loss or the weights are no longer numbers. What the folder holds stays.
         FolderError: for a folder that is in use, holds another run, is damaged or cannot be written.
-        ValueError: for a network that does not fit the data, for a second owner of the learning rate, and for another
-            ``progress``.
+        ValueError: for a network that does not fit the data, for a second owner of the learning rate, for a seed,
+            ``precision``, ``strategy``, ``deterministic`` or ``progress`` that is none, and for batches that do not
+            divide among the devices.
     """
+    callbacks = tuple(callbacks)
     between_updates.refuse_second_schedule(callbacks)
     refuse_other_kind(progress)
     refuse_misfit(spec, recipe, dataset)
@@ -212,7 +217,7 @@ def _decided(precision, deterministic, strategy):
         deterministic = all(kind == "CPU" for kind, _ in backend.devices())
     return {
         "precision": choose_precision(precision),
-        "deterministic": bool(deterministic),
+        "deterministic": deterministic,
         "devices": backend.processor_parts() if strategy else None,
     }
 

@@ -1,4 +1,4 @@
-"""Where a run comes from: what repeats it, and all that could make it come out otherwise."""
+"""Where a run comes from: what repeats it, and what is known to make it come out otherwise."""
 
 import datetime
 import importlib.metadata
@@ -11,7 +11,10 @@ from pathlib import Path
 from resnet_lessons import __version__, backend, machine, recipes
 from resnet_lessons.specs import Spec
 
-ENVIRONMENT = ("XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "NVIDIA_TF32_OVERRIDE")
+ENVIRONMENT = (
+    *("XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "NVIDIA_TF32_OVERRIDE"),
+    *("ONEDNN_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "JAX_DEFAULT_MATMUL_PRECISION"),
+)
 OPTIONS = ("block", "shortcut", "style", "skip", "order")  # of the command, each a field of Spec
 
 
