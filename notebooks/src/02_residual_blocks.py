@@ -347,10 +347,10 @@ for skip in ("identity", "constant-scaling"):
 print(f"{'computed: 2^-27':17} {2**-27:.3g}")
 
 # %% [markdown]
-# Where $x_0$ is positive no ReLU changes anything, so the derivative is the same factor: the gradient is halved 27
-# times on its way back. The branches would have to carry everything that the shortcuts lose, as in a plain net.
-# *Quoted:* ResNet-110 with both halved had 12.35% test error on CIFAR-10 against 6.61% with the identity (He et al.
-# 2016, Table 1). Lesson 05 is about such variants.
+# Where $x_0$ is positive no ReLU changes anything, so the derivative is the same factor: with silent branches the
+# gradient is halved 27 times on its way back. What the shortcuts lose, the branches would have to carry, as in a
+# plain net; lesson 05 measures nets whose branches speak. *Quoted:* ResNet-110 with both halved had 12.35% test
+# error on CIFAR-10 against 6.61% with the identity (He et al. 2016, Table 1). Lesson 05 is about such variants.
 #
 # ### What if the branches are loud?
 #
@@ -646,13 +646,16 @@ plots.show(fig, "Eight images, the same halved by taking every second pixel, and
 # %% tags=["nbval-ignore-output"]
 means = [dataset.x_train[:1000, ::step, ::step].mean() for step in (1, 2)]
 means.append(dataset.x_train[:1000].reshape(1000, 16, 2, 16, 2, 3).max(axis=(2, 4)).mean())
-for name, mean in zip(["all pixels", "every second", "largest of four"], means, strict=True):
-    print(f"{name:16} mean {mean:.1f}")
+after_relu = [feature_map.mean(), feature_map[:, ::2, ::2].mean()]  # of section 6
+after_relu.append(feature_map.reshape(1, 16, 2, 16, 2, 16).max(axis=(2, 4)).mean())
+for name, *both in zip(["all pixels", "every second", "largest of four"], means, after_relu, strict=True):
+    print("{:16} mean {:.1f} in images, {:.2f} in the feature map above".format(name, *both))
 assert abs(means[1] - means[0]) < abs(means[2] - means[0])
 
 # %% [markdown]
-# The slice keeps the mean to within a fraction of a level in the stored run. Max pooling raises it: what it passes on
-# is no longer x on a coarser grid.
+# The slice keeps the mean to within a fraction of a level in the stored run. Max pooling raises it, by an eighth in
+# images, whose pixels resemble their neighbours, and more than twofold in the random feature map: what it passes on is
+# no longer x on a coarser grid.
 #
 # ## 7 A block from a tutorial
 #
@@ -825,8 +828,9 @@ assert 0.3 < ratio < 3
 # %% [markdown]
 # A shortcut adds no parameters and no multiplications, only an addition. In the stored run an update takes about as
 # long with it as without. What differs is what an update achieves. At both depths the residual net has left its plain
-# twin behind after part of the updates. How large the lead is at which depth varies from seed to seed; lesson 01 had
-# another seed, so compare. A minute says nothing about the end of training.
+# twin behind after part of the updates. (Plain-56 has hardly left guessing by then, so its row says little about
+# speed.) How large the lead is at which depth varies from seed to seed; lesson 01 had another seed, so compare. A
+# minute says nothing about the end of training.
 #
 # ### Greatly?
 #
@@ -843,21 +847,19 @@ nets = [Spec(family, depth) for depth in (20, 56) for family in ("plain", "v1")]
 recorded = results.groups(data="cifar10", recipe="short", specs=nets)  # a group is all seeds of one net
 by_name = {group.spec.name: group for group in recorded}
 for depth in (20, 56):
-    goal = by_name[f"plain-{depth}"].train_error[0]  # %, in the last epoch
-    for record in by_name[f"v1-{depth}"].records:
-        step = next(epoch.step for epoch in record.log if 100 * epoch.train_error <= goal)
-        print(
-            f"v1-{depth}, seed {record.seed}: at {goal:.1f}% or less, where plain-{depth} ends, after {step:,} updates"
-        )
+    plain, residual = by_name[f"plain-{depth}"], by_name[f"v1-{depth}"]
+    best = min(100 * record.log[-1].train_error for record in plain.records)  # %, in the last epoch
+    for what, goal in {"mean of its seeds": plain.train_error[0], "best of them": best}.items():
+        steps = [next(e.step for e in record.log if 100 * e.train_error <= goal) for record in residual.records]
+        print(f"plain-{depth}, {what}: {goal:.1f}% at the end; v1-{depth} is there after", *steps, "updates")
 results.table(recorded, columns=["network", "parameters", "recipe", "data"], recorded_only=True, tablefmt="html")
 
 # %% [markdown]
 # At 20 layers after 4,576 updates with each of three seeds, a little more than half, when the rate has just fallen for
-# the first time: that drop decides this figure, and an earlier one would give another. At 56 after 1,408 or 1,760, less
-# than a quarter *(recorded: a line of the log every 352 updates; of the plain net the mean of three seeds; the error of
-# the best of them is reached after 2,112 at most)*. So "greatly" depends on the depth. And at 56 layers it may be more
-# than speed: plain-56 comes to rest at an error that its twin passes in the first quarter. (Part of that may be a late
-# start, which the falling rate froze: lesson 09.)
+# the first time: that drop decides this figure, and an earlier one would give another. At 56 after 1,408 or 1,760, and
+# at the error of the best plain seed after 2,112 at most: about a quarter *(recorded: a line of the log every 352
+# updates)*. So "greatly" depends on the depth. And at 56 layers it may be more than speed: plain-56 comes to rest at an
+# error that its twin passes early. (Part of that may be a late start, which the falling rate froze: lesson 09.)
 #
 # And the explanation by gradients? Lesson 01 measured them: with batch norm the gradients of plain-56 do not vanish,
 # before training or after. *Before* training they grow towards the first layer, by a factor of hundreds to thousands,

@@ -150,8 +150,8 @@ checks.bottleneck_saving(bottleneck_saving)
 # the bottleneck of the same width. How many times as long does it take with 256 channels? And with 16? Two numbers.
 #
 # We time whole units as the package builds them, batch norm, ReLU and shortcut included, on eight images at a time
-# and in turns. What counts is processor time, that of all cores added up: other programs change it less than they
-# change the time on the clock.
+# and in turns: the forward pass alone; training is not timed here. What counts is processor time, that of all cores
+# added up: other programs change it less than they change the time on the clock.
 
 # %%
 import time
@@ -229,11 +229,11 @@ plots.show(fig, alt)
 # **Figure.** The more multiply-adds a unit has for each value that its convolutions put out, the faster it works
 # through them; the numbers at the points are the channels (times of the stored run).
 #
-# In the stored run the rates of the six units rise with this ratio, basic and bottleneck alike. Compare the basic
-# unit on 16 channels with the bottleneck on 256: they are alike in this ratio, 144 and 181, and in little else, and
-# their rates are of one order, where those of the six range over more than a factor of ten. So what tells is less the
-# kind of unit than how many multiply-adds come with each value. A bottleneck has a 17th of the multiply-adds, but
-# three quarters of the values.
+# In the stored run the rates of the six units rise with this ratio, basic and bottleneck alike. Compare the basic unit
+# on 16 channels with the bottleneck on 256: they are alike in this ratio, 144 and 181, and in little else, and their
+# rates are of one order, where those of the six range over more than a factor of ten. In these six units the rate
+# follows this ratio better than the kind of unit. A bottleneck has a 17th of the multiply-adds, but three quarters of
+# the values.
 #
 # Here is an argument why that should matter. Each value must be written, normalised, rectified and read again by the
 # next layer, whatever it cost to compute. With 11 multiply-adds a value that is much of the work, with 2,304 it is
@@ -853,9 +853,8 @@ print(f"{accounting.planned(between_stem_and_pool, stages).total.multiply_adds:,
 
 # %% [markdown]
 # **Exercise 4** (30 minutes). Build stages that put out **the same, with the same weights**, and compute nothing that
-# no later layer reads. They make 3,362,193,408 multiply-adds (computed by the check) instead of the number above:
-# start from a copy of `stages`, and keep the names. A `Unit` has the fields `stride`, `stride_in` ("1x1" or "3x3")
-# and
+# no later layer reads. They make 3,362,193,408 multiply-adds (counted from the solution) instead of the number above:
+# start from a copy of `stages`, and keep the names. A `Unit` has the fields `stride`, `stride_in` ("1x1" or "3x3") and
 # `shortcut`: "B" projects where the shapes differ, "A" takes every `stride`-th pixel and adds channels of zeros where
 # there are too few. The check builds both nets and compares them, which takes some seconds.
 
@@ -914,7 +913,7 @@ checks.lean_stages(lean_stages)
 # - A bottleneck has 69,632 weights where two 3x3 convolutions on its 256 channels have 1,179,648, 17 times as many
 #   *(computed)*.
 # - It saves parameters at any width, but only a quarter of the values that have to be moved. So with many channels it
-#   saves time, and with few not much of it *(computed; times of the stored run)*.
+#   saves time, and with few not much of it *(computed; times of the stored run, forward pass)*.
 # - ResNet-152 needs 11.3e9 multiply-adds and 60,192,808 parameters, VGG-19 19.6e9 and 143,667,240 *(computed)*.
 # - The paper's Table 1 is ours, rounded (34 layers with option A), but for ResNet-50: 3.858e9, where it prints 3.8
 #   *(computed, quoted)*.

@@ -787,7 +787,7 @@ def conv_bn(x, channels):
 
 
 def normalized_unit(channels):
-    """Build a unit of two 3x3 convolutions, one batch norm after each: (B, 8, 8, channels) to the same shape."""
+    """Build a unit of two 3x3 convolutions without biases, one batch norm after each: (B, 8, 8, C), C the channels."""
     x = keras.Input((8, 8, channels))
     y = layers.ReLU()(layers.BatchNormalization()(conv_bn(x, channels)))
     y = layers.Conv2D(channels, 3, padding="same", use_bias=False)(y)

@@ -5,8 +5,8 @@
 # two cores in fast mode, about two hours in full mode (estimated).*
 #
 # What does the loss look like around a trained net, and does a shortcut change it? Pictures of such landscapes are
-# well known: smooth bowls with shortcuts, jagged mountains without. This lesson draws such slices of nets
-# that you can train in an hour, finds no mountains, and finds out what has to be right before two pictures may be
+# well known: smooth bowls with shortcuts, jagged mountains without. This lesson draws such slices of nets that you
+# can train in an hour or two, finds no mountains, and finds out what has to be right before two pictures may be
 # compared. You will
 #
 # - cut slices through the loss, along one random direction and along two;
@@ -381,9 +381,10 @@ plots.show(fig, alt, f"{len(x)} training images of {dataset.title}")
 # ## 4 With and without shortcuts, along a line
 #
 # Now the comparison, of nets whose architectures differ in their shortcuts alone: the plain nets of 20 and 56
-# layers and their residual twins. Each was trained by the recipe "short" from seed 0. Each gets directions that are
-# normalized to its own filters, and they share images and steps. (On the images that the package draws, "shapes10",
-# the pair of 20 layers alone ships, and is drawn here and in section 5.)
+# layers and their residual twins. Each was trained by the recipe "short" from seed 0; of the three recorded
+# plain-56 that is the one with the lowest errors (lesson 09). Each gets directions that are normalized to its own
+# filters, and they share images and steps. (On the images that the package draws, "shapes10", the pair of 20 layers
+# alone ships, and is drawn here and in section 5.)
 
 # %% tags=["nbval-ignore-output"]
 from resnet_lessons import results
@@ -495,8 +496,8 @@ for plain, residual in pairs.values():
 # %% [markdown]
 # In the stored run the rises of the two slices of v1-20 are up to 0.80 apart, those of plain-20 0.21, and those of
 # the twins 0.84 along one direction and 0.66 along the other. With 56 layers these numbers are 0.94, 0.27, 1.17 and
-# 0.67. So at both depths the twins differ about two and a half to four times as much as two directions of the plain
-# net, and about as much as two directions of the residual net.
+# 0.67. So at both depths the twins differ 2.5 to 4.3 times as much as two directions of the plain net, and about as
+# much as two directions of the residual net.
 #
 # The widths are not what the well-known pictures make one expect: at both depths the *plain* net has the wider
 # valleys, along either direction. For a rise of 0.5 they are 1.11 and 1.03 against 0.81 and 0.99 at 20 layers, and
@@ -675,8 +676,8 @@ plots.show(fig, alt, f"{len(x)} training images of {dataset.title}")
 #   is round in all can look the same in a random plane.
 # - **Curvature near the net.** A random direction adds noise to all layers at once, and at $\alpha = 1$ as much
 #   noise as there is net. Then most of what the net has learnt is gone: the sixteen ends of section 4 have losses
-#   from 1.8 to 3.3, and guessing has $\ln 10 = 2.3$. So slices rise towards their ends, whatever the landscape is
-#   like near the net, and a bowl in the picture may say no more than that (an argument).
+#   from 1.8 to 3.3 (its figure), and guessing has $\ln 10 = 2.3$. So slices rise towards their ends, whatever the
+#   landscape is like near the net, and a bowl in the picture may say no more than that (an argument).
 # - **Comparable scales.** Widths can be compared along filter-normalized directions, on the same images, with the
 #   same kind of statistics. The twin of section 2 is a reminder of what happens otherwise.
 # - **Training.** That one landscape is smoother than another does not say how training finds its way in it, nor how

@@ -217,8 +217,8 @@ assert training.choose_precision() in seconds
 # %% [markdown]
 # In the stored run the processor has such instructions (AVX512-BF16), bfloat16 is 1.4 times as fast on these
 # batches of 16, and the package chooses it; with 128 images it is about twice as fast. A processor without them
-# converts each operation to float32 and back: there bfloat16 is *slower*, in one case nearly five times (both
-# measured elsewhere: docs/performance.md), and the package chooses float32.
+# converts each operation to float32 and back: there bfloat16 is *slower*, nearly five times in one case and ten in
+# another (measured elsewhere: docs/performance.md), and the package chooses float32.
 #
 # Does it cost accuracy? Train the smallest net both ways, from the same weights, on the same batches. A second seed
 # shows how much is chance.
@@ -587,9 +587,10 @@ print({run.data["source"] for run in long_runs})
 
 # %% [markdown]
 # The runs on the GPU were trained by JAX, those on the processor by TensorFlow; the last seven passes of "he2015"
-# were made by JAX on a processor, ten times as slowly as TensorFlow makes them. A row may join both: what its seeds
-# differ by includes that. On the GPU up to fourteen ran at a time, so their seconds are those of a shared card.
-# `keras-example-28140` is `keras-example` at a tenth of its updates: 20 passes over the images, not 200.
+# were made by JAX on a processor, some seven to eleven times as slowly as TensorFlow made its fastest. A row may
+# join both: what its seeds differ by includes that. On the GPU up to fourteen ran at a time, so their seconds are
+# those of a shared card. `keras-example-28140` is `keras-example` at a tenth of its updates: 20 passes over the
+# images, not 200.
 #
 # Now the training errors, epoch by epoch.
 #
@@ -615,7 +616,8 @@ plots.show(fig, alt, ", ".join({group.data_title for group in families.values()}
 # %%
 mean_error = {name: group.train_error[0] for name, group in families.items()}
 for name, error in sorted(mean_error.items(), key=lambda item: item[1]):
-    print(f"{name:9} {error:5.2f}% training error in the last epoch, seeds {families[name].seeds}")
+    each = ", ".join(f"{100 * record.log[-1].train_error:.1f}" for record in families[name].records)
+    print(f"{name:9} {error:5.2f}% training error in the last epoch (its seeds: {each})")
 for one, other in (("plain-56", "plain-20"), ("v1-56", "v1-20"), ("v1-20", "plain-20"), ("v1-56", "plain-56")):
     if {one, other} <= set(mean_error):
         verdict = "worse" if mean_error[one] > mean_error[other] else "better"
@@ -623,11 +625,12 @@ for one, other in (("plain-56", "plain-20"), ("v1-56", "v1-20"), ("v1-20", "plai
 
 # %% [markdown]
 # These are gaps in *training* error, so overfitting is not their reason. Without shortcuts 56 layers end 24.3
-# points above 20, and 32 and 44 layers lie between, in their order (one seed each). With shortcuts 0.2 points lie
-# between 20 layers and 56, less than the 0.4 and 0.5 that their three seeds span: that gap is gone. That the deeper
-# ResNet gets *better*, as the paper has it (*quoted*: Fig. 6 and Table 6), is not reproduced here. ResNet-32 and
-# ResNet-44 trained better than ResNet-20, but the order among the deeper three is the wrong one: 10.9, 11.7 and
-# 12.5% with 32, 44 and 56 layers (one seed of the first two).
+# points above 20, with any of their seeds (35.0, 40.2 and 44.5%) by far more than seeds differ elsewhere, and 32
+# and 44 layers lie between, in their order (one seed each). With shortcuts 0.2 points lie between 20 layers and 56,
+# less than the 0.4 and 0.5 that their three seeds span: that gap is gone. That the deeper ResNet gets *better*, as
+# the paper has it (*quoted*: Fig. 6 and Table 6), is not reproduced here. ResNet-32 and ResNet-44 trained better
+# than ResNet-20, but the order among the deeper three is the wrong one: 10.9, 11.7 and 12.5% with 32, 44 and 56
+# layers (one seed of the first two).
 #
 # Both lines of the plain nets are flat at the end. But plain-56 was still falling by two to three points an epoch
 # when the rate was cut, plain-20 by less than one. So a part of its gap may be a late start that the short schedule
@@ -671,9 +674,9 @@ results.table(tablefmt="html")
 # - **The published errors.** They belong to the original CIFAR-10 and, with "he2015", to 64,000 updates. Whoever
 #   has the original can repeat any record on it, `resnet-lessons reproduce NAME`, by its recipe; beside the
 #   published figure belongs `v1-20-he2015-seed0`.
-# - **Empty cells.** Nobody has recorded these runs. On two cores a net of 110 layers takes about two hours by
-#   "short", and sixteen by "he2015" (an estimate: twice the work of ResNet-56, at the pace of its fastest epochs
-#   recorded on two cores).
+# - **Empty cells.** Nobody has recorded these runs. On two cores with 16-bit instructions a net of 110 layers takes
+#   about two hours by "short", and sixteen by "he2015" (an estimate: twice the work of ResNet-56, at the pace of
+#   its fastest epochs recorded on two cores).
 # - **ImageNet.** None of Tables 2 to 5 of the first paper. Lesson 04 rebuilds the networks of Table 1 and counts
 #   them.
 #
@@ -716,7 +719,7 @@ for run in on_processors:
 
 # %% [markdown]
 # In the stored run the estimates agree to a tenth with the pace of the fastest epochs. The recorded runs took a
-# fifth to a half longer than the estimates: other work shared their machine.
+# fifth to a half longer than the estimates; why, the log does not say.
 #
 # So a mean of wall-clock times says as much about the neighbours as about the program. For what a machine *can* do
 # take the fastest epochs; for a comparison let the two take turns, as in section 2, and quote a ratio.
@@ -737,8 +740,8 @@ for seeds in (1, 2, 5, 20):
 
 # %% [markdown]
 # The best of five such draws is at 6.42% on average (*computed*, for normal draws), and the paper's best is 6.43%.
-# So the best run was not a better network. It is what the lowest of five numbers looks like. A table of means and a
-# table of bests cannot be compared, and neither can bests over different numbers of seeds.
+# So the best run need not have been a better network. It is what the lowest of five numbers looks like. A table of
+# means and a table of bests cannot be compared, and neither can bests over different numbers of seeds.
 #
 # The second paper reports the **median** of five runs, 6.61% for the original unit again, and 6.37% for full
 # pre-activation (*quoted*, Table 2). Is 0.24 a difference? The exercise answers it.

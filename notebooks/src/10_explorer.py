@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 10 Explorer
 #
-# *30 minutes to read and run, 35 more for the exercises. All the training takes about 20 seconds on two cores, in
-# fast mode and in full mode; the run that you begin on the page takes half a minute more.*
+# *30 minutes to read and run, 35 more for the exercises. All the training takes about 20 seconds on two idle cores
+# with 16-bit instructions, a minute or more on slow ones, in fast mode and in full mode; the run that you begin on
+# the page takes as long again.*
 #
 # Which network would you train, by which recipe, and what does it cost you? This lesson is one page on which you
 # choose both, see what is known of them, and train. You will
@@ -60,10 +61,10 @@ explorer
 #   each epoch; the marks are the validation error.
 #
 # No cell is running while the net trains, so you can go on reading and running cells. (While a cell does run, the
-# curve waits for it; the training does not.) The run is a folder below `runs/explorer`. Close this tab, restart the
-# kernel, come back tomorrow: choose the same network, recipe and seed, and the page finds the run. The page also
-# runs on its own, without a notebook: in the folder of the course's repository call `make app`, or `python
-# notebooks/app.py`.
+# curve waits for it, and so does a press of *Stop*; the training does not. Interrupting the kernel ends both.) The
+# run is a folder below `runs/explorer`. Close this tab, restart the kernel, come back tomorrow: choose the same
+# network, recipe and seed, and the page finds the run. The page also runs on its own, without a notebook: in the
+# folder of the course's repository call `make app`, or `python notebooks/app.py`.
 #
 # The page of the stored notebook does not move. What it would show for some networks, as a table:
 
@@ -219,7 +220,7 @@ checks.largest_n(largest_n)
 #
 # ### Does time follow work?
 #
-# **Predict.** ResNet-20 makes 3.3 times the multiply-adds of ResNet-8, and about the same as 29 layers of
+# **Predict.** ResNet-20 makes 3.3 times the multiply-adds of ResNet-8, and a tenth less than 29 layers of
 # bottlenecks. How do the times of an update compare in each pair?
 
 # %% tags=["nbval-ignore-output"]
@@ -238,7 +239,8 @@ widgets.time_table([recipes.get(name) for name in recipes.NAMES], timings[1], ba
 # The ratios differ from machine to machine, and with what else it has to do: run the cell again. What an update
 # takes besides convolutions (batch norm, additions, the start of each operation) grows by its own rules, and
 # bottlenecks write more values for the same work (lesson 04). That is why the page times a network instead of
-# computing its time from the multiply-adds. The table is what *Time it here* shows for ResNet-20.
+# computing its time from the multiply-adds. The table is what *Time it here* shows for ResNet-20; the stored one is
+# from a slow and busy machine, and lesson 09's from a faster one.
 #
 # ## 3 What is reached for what is paid
 #
