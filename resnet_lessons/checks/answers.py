@@ -81,6 +81,20 @@ def show(value):
         return f"a {type(value).__name__} that cannot be printed"
 
 
+def hint_for(answer, hints, otherwise, *, rtol=1e-3, atol=0.0):
+    """Return what to tell the learner of a wrong answer: the hint of the first mistake that leads to it.
+
+    Args:
+        answer: a number or an array.
+        hints: (value, hint) pairs; ``value`` is what a mistake leads to, of the answer's shape. Not a dict, in which
+            two mistakes that lead to one number would be one.
+        otherwise: the hint for all other answers.
+        rtol: how far the answer may be from a value, as a part of the value.
+        atol: what is added to that.
+    """
+    return next((hint for value, hint in hints if np.allclose(answer, value, rtol=rtol, atol=atol)), otherwise)
+
+
 def answer_of(function, *arguments, case=None):
     """Call the learner's function, and tell an attempt from none; ``case`` says for what, if not the arguments do."""
     try:

@@ -11,7 +11,7 @@ from resnet_lessons import (
 import keras
 import numpy as np
 
-from .answers import Wrong, answer_of, array_answer, exercise, real_number, show, whole_number
+from .answers import Wrong, answer_of, array_answer, exercise, hint_for, real_number, show, whole_number
 
 EPSILON = 1e-5  # of our batch norm
 
@@ -36,9 +36,8 @@ def bottleneck_saving(function):
             (18 / (2 * e + 9), "The two 3x3 convolutions have the outer width, that is expansion times the inner one."),
             (e**2, "That would be so if both had the same kernels."),
         ]
-        heard = [hint for value, hint in hints if math.isclose(answer, value, rel_tol=1e-3)]
-        hint = heard[0] if heard else "Write both counts in terms of the inner width w, with e * w for the outer width."
-        raise Wrong(f"An expansion of {e} gave {answer:.4g}. {hint}")
+        otherwise = "Write both counts in terms of the inner width w, with e * w for the outer width."
+        raise Wrong(f"An expansion of {e} gave {answer:.4g}. {hint_for(answer, hints, otherwise)}")
     return "18 e^2 / (2 e + 9), at any width: 16.94 for the paper's 4, and 1.64 where nothing is narrowed."
 
 

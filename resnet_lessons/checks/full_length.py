@@ -4,7 +4,7 @@ import math
 import tempfile
 from pathlib import Path
 
-from .answers import Unattempted, Wrong, answer_of, exercise, real_number, show, whole_number
+from .answers import Unattempted, Wrong, answer_of, exercise, hint_for, real_number, show, whole_number
 
 
 @exercise
@@ -17,16 +17,15 @@ def training_hours(function):
         right = updates * batch_size / rate / 3600
         if math.isclose(answer, right, rel_tol=1e-3):
             continue
-        hints = {
-            3600 * right: "That is in seconds.",
-            60 * right: "That is in minutes.",
-            right / batch_size: "An update takes a whole batch of images, not one.",
-            updates * batch_size * rate / 3600: "More images a second take less time: divide by the rate.",
-            1 / right: "That is trainings an hour. Turn it over.",
-        }
-        hint = [text for value, text in hints.items() if math.isclose(answer, value, rel_tol=1e-3)]
-        told = (hint or ["How many images are seen in all, and how many seconds is that?"])[0]
-        raise Wrong(f"{case} came out as {answer:.4g} hours. {told}")
+        hints = [
+            (3600 * right, "That is in seconds."),
+            (60 * right, "That is in minutes."),
+            (right / batch_size, "An update takes a whole batch of images, not one."),
+            (updates * batch_size * rate / 3600, "More images a second take less time: divide by the rate."),
+            (1 / right, "That is trainings an hour. Turn it over."),
+        ]
+        hint = hint_for(answer, hints, "How many images are seen in all, and how many seconds is that?")
+        raise Wrong(f"{case} came out as {answer:.4g} hours. {hint}")
     return "he2015 at 1,300 images a second: 1.75 hours."
 
 

@@ -7,7 +7,7 @@ from resnet_lessons.specs import Spec, depth_for
 
 import numpy as np
 
-from .answers import Wrong, answer_of, array_answer, exercise, real_number, whole_number
+from .answers import Wrong, answer_of, array_answer, exercise, hint_for, real_number, whole_number
 
 
 def _number(function, *arguments):
@@ -20,10 +20,6 @@ def _sigmoid(bias):
     return 1 / (1 + math.exp(-bias))
 
 
-def _near(a, b):
-    return math.isclose(a, b, rel_tol=1e-3, abs_tol=1e-12)
-
-
 @exercise
 def passed_share(function):
     """Check ``function(bias, units)``: the share of a signal left after so many gated shortcuts, gates' weights zero.
@@ -33,18 +29,18 @@ def passed_share(function):
     for bias, units in ((-3.0, 9), (0.0, 2), (-6.0, 54), (1.5, 4)):
         answer, gate = _number(function, bias, units), _sigmoid(bias)
         right = (1 - gate) ** units
-        if _near(answer, right):
+        if math.isclose(answer, right, rel_tol=1e-3, abs_tol=1e-12):
             continue
-        hints = {
-            gate**units: "sigmoid(bias) weighs the branch. The shortcut has the rest, 1 - sigmoid(bias).",
-            1 - gate: "That is one unit's share. Each unit takes its share of what the one before left.",
-            gate: "sigmoid(bias) weighs one branch. The shortcut has the rest, and there are several in a row.",
-            1 - units * gate: "Shares multiply: each unit takes its share of what the one before left.",
-            (1 - gate) * units: "Shares multiply: each unit takes its share of what the one before left.",
-            1 - gate**units: "First the share of one shortcut, 1 - sigmoid(bias), then its power.",
-            100 * right: "It should be a share between 0 and 1, not percent.",
-        }
-        hint = next((text for value, text in hints.items() if _near(answer, value)), "What does one unit leave?")
+        hints = [
+            (gate**units, "sigmoid(bias) weighs the branch. The shortcut has the rest, 1 - sigmoid(bias)."),
+            (1 - gate, "That is one unit's share. Each unit takes its share of what the one before left."),
+            (gate, "sigmoid(bias) weighs one branch. The shortcut has the rest, and there are several in a row."),
+            (1 - units * gate, "Shares multiply: each unit takes its share of what the one before left."),
+            ((1 - gate) * units, "Shares multiply: each unit takes its share of what the one before left."),
+            (1 - gate**units, "First the share of one shortcut, 1 - sigmoid(bias), then its power."),
+            (100 * right, "It should be a share between 0 and 1, not percent."),
+        ]
+        hint = hint_for(answer, hints, "What does one unit leave?", atol=1e-12)
         raise Wrong(f"Bias {bias} and {units} units gave {answer:.4g}. {hint}")
     return "(1 - sigmoid(bias)) to the power of the number of units."
 
@@ -65,8 +61,8 @@ def gate_bias(function):
             ((1 - part) ** units, "That is the gate's value. Which bias has it as its sigmoid?"),
             (part**units, "That is the share that one unit leaves. Which bias gives it?"),
         ]
-        found = (text for value, text in hints if math.isclose(value, share, abs_tol=2e-3))
-        hint = next(found, "Solve (1 - sigmoid(bias)) to the power of units = share for the bias.")
+        otherwise = "Solve (1 - sigmoid(bias)) to the power of units = share for the bias."
+        hint = hint_for(share, hints, otherwise, rtol=0, atol=2e-3)
         raise Wrong(f"{units} units and the share {share} gave {answer:.4g}, at which {passed:.3g} passes. {hint}")
     return "Half of the signal passes 54 units at a bias of about -4.3."
 
@@ -87,9 +83,9 @@ def preactivated(function):
         output = array_answer(answer, f"It should return real numbers in the shape of x, {x.shape}", x.shape)
         if np.allclose(output, x + _branch_full(x, *parts), rtol=1e-4, atol=1e-4):
             continue
-        wrongs = {text: make(x, *parts) for make, text in _OTHER_UNITS}
-        found = (text for text, value in wrongs.items() if np.allclose(output, value, rtol=1e-4, atol=1e-4))
-        raise Wrong(next(found, "The output differs. In which order do batch norm, ReLU and convolution come, twice?"))
+        hints = [(make(x, *parts), hint) for make, hint in _OTHER_UNITS]
+        otherwise = "The output differs. In which order do batch norm, ReLU and convolution come, twice?"
+        raise Wrong(hint_for(output, hints, otherwise, rtol=1e-4, atol=1e-4))
     return "Batch norm, ReLU, convolution, twice, and x added as it came."
 
 

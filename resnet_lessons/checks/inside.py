@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from .answers import Wrong, answer_of, array_answer, exercise, real_number
+from .answers import Wrong, answer_of, array_answer, exercise, hint_for, real_number
 
 
 @exercise
@@ -50,18 +50,16 @@ def paths_left(function):
         right = 0.5**removed
         if math.isclose(answer, right, rel_tol=1e-6):
             continue
-        hints = {
-            (n - removed) / n: "That is the share of units that is left. How many paths went through a removed branch?",
-            2 ** (n - removed): "That is how many paths are left. Of how many?",
-            1 - right: "That is the share that is cut.",
-            100 * right: "It should be a share between 0 and 1, not percent.",
-            0: "In a plain net none would be left. Here the shortcut of a removed unit still carries.",
-            1: "The paths that took a removed branch are cut.",
-        }
-        hint = next(
-            (text for value, text in hints.items() if math.isclose(answer, value)),
-            "At a removed unit one way is left, of two.",
-        )
+        units_left = (n - removed) / n
+        hints = [
+            (0, "In a plain net none would be left. Here the shortcut of a removed unit still carries."),
+            (1, "The paths that took a removed branch are cut."),
+            (units_left, "That is the share of units that is left. How many paths went through a removed branch?"),
+            (2 ** (n - removed), "That is how many paths are left. Of how many?"),
+            (1 - right, "That is the share that is cut."),
+            (100 * right, "It should be a share between 0 and 1, not percent."),
+        ]
+        hint = hint_for(answer, hints, "At a removed unit one way is left, of two.", rtol=1e-9)
         raise Wrong(f"{n} units, {removed} of them removed, gave {answer:.4g}. {hint}")
     return "Each removed unit halves the number of paths, however many units there are."
 
@@ -85,18 +83,17 @@ def pooled_deviation(function):
             continue
         sizes = [batch.size for batch in batches]
         means, variances = [batch.mean() for batch in batches], [batch.var() for batch in batches]
-        hints = {
-            np.mean(np.sqrt(variances)): "That is the mean of the batches' deviations. Their means differ, too.",
-            np.average(np.sqrt(variances), weights=sizes): "The means of the batches differ, too.",
-            math.sqrt(np.mean(variances)): "That leaves out how far the batches' means lie apart.",
-            math.sqrt(np.average(variances, weights=sizes)): "That leaves out how far the batches' means lie apart.",
-            math.sqrt(np.mean(variances) + np.var(means)): "A batch counts by how many numbers it holds.",
-            everything.std(ddof=1): "Divide by the number of values, not by one less.",
-            everything.var(): "That is the variance. Take its root.",
-            math.sqrt(np.mean(everything**2)): "That is the root of the mean square. The mean has to be taken off.",
-        }
-        found = (text for value, text in hints.items() if math.isclose(answer, value, rel_tol=1e-4))
-        hint = next(found, "Add up the counts, the sums and the squares.")
+        hints = [
+            (np.mean(np.sqrt(variances)), "That is the mean of the batches' deviations. Their means differ, too."),
+            (np.average(np.sqrt(variances), weights=sizes), "The means of the batches differ, too."),
+            (math.sqrt(np.mean(variances)), "That leaves out how far the batches' means lie apart."),
+            (math.sqrt(np.average(variances, weights=sizes)), "That leaves out how far the batches' means lie apart."),
+            (math.sqrt(np.mean(variances) + np.var(means)), "A batch counts by how many numbers it holds."),
+            (everything.std(ddof=1), "Divide by the number of values, not by one less."),
+            (everything.var(), "That is the variance. Take its root."),
+            (math.sqrt(np.mean(everything**2)), "That is the root of the mean square. The mean has to be taken off."),
+        ]
+        hint = hint_for(answer, hints, "Add up the counts, the sums and the squares.", rtol=1e-4)
         raise Wrong(f"For {case} it returned {answer:.5g}, not {right:.5g}. {hint}")
     return "Count, sum and sum of squares add up over batches; standard deviations do not."
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .answers import Wrong, answer_of, array_answer, exercise, real_number, show
+from .answers import Wrong, answer_of, array_answer, exercise, hint_for, real_number, show
 
 
 @exercise
@@ -59,13 +59,11 @@ def _normalization_hint(found, direction, kernel):
         (direction * absolute, "the length is the root of the sum of squares, not a sum of absolute values."),
         (np.abs(kernel) * np.sign(direction), "you scaled each weight by itself, which leaves of it a sign."),
     )
-    for wrong, hint in hints:
-        if np.allclose(found, wrong, rtol=1e-4):
-            return hint
     wanted, received = (float(_length(a, axes).ravel()[0]) for a in (kernel, found))
+    otherwise = f"the kernel's first filter has length {wanted:.3g}, that of your direction has {received:.3g}."
     if np.isclose(received, wanted, rtol=1e-4):
-        return "the first filter has the right length; does it point where the direction's filter points?"
-    return f"the kernel's first filter has length {wanted:.3g}, that of your direction has {received:.3g}."
+        otherwise = "the first filter has the right length; does it point where the direction's filter points?"
+    return hint_for(found, hints, otherwise, rtol=1e-4, atol=1e-8)
 
 
 _SLICES = (  # alphas, losses, rise, the width
@@ -115,8 +113,8 @@ def _width_hint(width, alphas, losses, rise):
         (sides[0], "That is the right side alone."),
         (sides[1], "That is the left side alone."),
     )
-    found = (hint for wrong, hint in hints if math.isclose(width, wrong, rel_tol=1e-3, abs_tol=1e-9))
-    return next(found, "Walk from the middle to each side, up to the first point above the limit.")
+    otherwise = "Walk from the middle to each side, up to the first point above the limit."
+    return hint_for(width, hints, otherwise, atol=1e-9)
 
 
 def _reach(alphas, losses, limit):

@@ -6,7 +6,7 @@ from resnet_lessons import accounting, models
 
 import numpy as np
 
-from .answers import Wrong, answer_of, exercise, real_number, whole_number
+from .answers import Wrong, answer_of, exercise, hint_for, real_number, whole_number
 
 
 @exercise
@@ -44,15 +44,15 @@ def lowest_loss(function):
         right = math.log(1 + (classes - 1) / math.e)
         if math.isclose(answer, right, rel_tol=1e-3):
             continue
-        hints = {
-            0.0: "That is so when logits go in. A probability of 1, as a logit, is 1 above the others.",
-            math.log(classes): "That is the loss of a net that does not know. This one is certain, and right.",
-            1 / (1 + (classes - 1) / math.e): "That is the probability of the right class. The loss is its -log.",
-            math.log2(1 + (classes - 1) / math.e): "Cross-entropy here has the natural logarithm.",
-            math.log(classes - 1 + math.e): "The right class's own score, 1, must be taken off.",
-        }
-        hint = [text for value, text in hints.items() if math.isclose(answer, value, rel_tol=1e-3, abs_tol=1e-6)]
-        raise Wrong(f"{classes} classes gave {answer:.4g}. {(hint or ['Put (1, 0, ..., 0) into a softmax.'])[0]}")
+        hints = [
+            (0, "That is so when logits go in. A probability of 1, as a logit, is 1 above the others."),
+            (math.log(classes), "That is the loss of a net that does not know. This one is certain, and right."),
+            (1 / (1 + (classes - 1) / math.e), "That is the probability of the right class. The loss is its -log."),
+            (math.log2(1 + (classes - 1) / math.e), "Cross-entropy here has the natural logarithm."),
+            (math.log(classes - 1 + math.e), "The right class's own score, 1, must be taken off."),
+        ]
+        hint = hint_for(answer, hints, "Put (1, 0, ..., 0) into a softmax.", atol=1e-6)
+        raise Wrong(f"{classes} classes gave {answer:.4g}. {hint}")
     return "ln(1 + (n - 1) / e): 1.461 for ten classes, although every answer is certain and right."
 
 
@@ -68,13 +68,13 @@ def accuracy(function):
         right = float((outputs.argmax(axis=1) == labels).mean())
         if math.isclose(answer, right, abs_tol=1e-6):
             continue
-        hints = {
-            1 - right: "That is the error. The accuracy is 1 minus it.",
-            100 * right: "That is in percent. It should be between 0 and 1.",
-            right * count: "That is how many are right. Divide by how many there are.",
-            float((outputs.argmin(axis=1) == labels).mean()): "The prediction is where the output is largest.",
-        }
-        hint = [text for value, text in hints.items() if math.isclose(answer, value, abs_tol=1e-6)]
-        told = (hint or ["The prediction for an image is the place of its largest output: argmax, axis 1."])[0]
-        raise Wrong(f"Of {count} images {round(right * count)} are right; it returned {answer:.4g}. {told}")
+        hints = [
+            (1 - right, "That is the error. The accuracy is 1 minus it."),
+            (100 * right, "That is in percent. It should be between 0 and 1."),
+            (right * count, "That is how many are right. Divide by how many there are."),
+            ((outputs.argmin(axis=1) == labels).mean(), "The prediction is where the output is largest."),
+        ]
+        otherwise = "The prediction for an image is the place of its largest output: argmax, axis 1."
+        hint = hint_for(answer, hints, otherwise, rtol=0, atol=1e-6)
+        raise Wrong(f"Of {count} images {round(right * count)} are right; it returned {answer:.4g}. {hint}")
     return "The share of images whose largest output stands at their label."

@@ -5,7 +5,7 @@ from resnet_lessons import backend  # noqa: F401 - loads Keras without its start
 import keras
 import numpy as np
 
-from .answers import Wrong, answer_of, array_answer, exercise, show
+from .answers import Wrong, answer_of, array_answer, exercise, hint_for, show
 
 
 @exercise
@@ -25,9 +25,7 @@ def residual_of(function):
             (x - h(x), "The sign is the wrong way round."),
             (h(x) + x, "Adding x is the shortcut's work, not the residual's."),
         ]
-        hint = next(
-            (hint for wrong, hint in hints if np.allclose(value, wrong)), "What must be added to x to get h(x)?"
-        )
+        hint = hint_for(value, hints, "What must be added to x to get h(x)?", rtol=1e-5, atol=1e-8)
         raise Wrong(f"For {words}, f({x[3]:g}) + {x[3]:g} is {value[3] + x[3]:g}, not {h(x)[3]:g}. {hint}")
     return "f(x) = h(x) - x. For h(x) = x it is zero everywhere."
 
@@ -67,7 +65,7 @@ def merged_layer(function):
             (kernel.T + np.eye(channels), "The identity is right, but the kernel is transposed."),
             (np.eye(channels) - kernel, "The identity is right, but the kernel has the wrong sign."),
         ]
-        hint = next((says for wrong, says in hints if np.allclose(merged, wrong)), "Which matrix maps x to x?")
+        hint = hint_for(merged, hints, "Which matrix maps x to x?", rtol=1e-5, atol=1e-8)
         raise Wrong(f"x @ yours is not x @ kernel + x. {hint}")
     return "kernel + identity: one dense layer, as before, that starts elsewhere."
 
@@ -159,6 +157,17 @@ def _check_layers(model, where, stride, changes):
     norms = sum(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
     if norms != len(sizes):
         raise Wrong(f"{where}: {len(sizes)} convolutions have {norms} batch norms. Each has one after it.")
+    _check_norms(model, where)
+
+
+def _check_norms(model, where):
+    """Raise Wrong unless the output of each convolution, and no ReLU of it, goes into a batch norm."""
+    (first, second), ones = _convolutions(model)
+    normed = {id(layer.input) for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
+    names = "the first 3x3 convolution", "the second 3x3 convolution", "the projection"
+    for name, layer in zip(names, (first, second, *ones), strict=False):
+        if id(layer.output) not in normed or layer.activation is not keras.activations.linear:
+            raise Wrong(f"{where}: no batch norm follows {name} directly. It comes before any ReLU and the addition.")
 
 
 # Kernels that only scale the signal, the convolutions' and the projection's, and what then comes out for x of either

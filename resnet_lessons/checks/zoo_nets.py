@@ -92,7 +92,28 @@ def zoo_projection(function):
                 "Nothing goes around the first batch norm and ReLU now, but for positive inputs the unit is linear: "
                 "the ReLU between the two convolutions of the branch is missing."
             )
+        right = kernels + 2 * 16 + 2 * filters  # and the scales and shifts of the two batch norms
+        if account.total.parameters != right:
+            raise Wrong(
+                f"For {filters} filters the unit has {account.total.parameters:,} trainable parameters, and the "
+                f"paper's has {right:,}: three kernels and two batch norms, one before the first convolution and one "
+                "before the second."
+            )
+        if not _normalized(model, filters):
+            raise Wrong(
+                "I multiplied the weights of the first 3x3 convolution, each channel's by another number, and in "
+                "training mode the unit put out something else: no batch norm follows."
+            )
     return "Branch and projection start from the same, activated signal."
+
+
+def _normalized(model, filters):
+    """Tell whether the scale of each channel of the first 3x3 convolution is nothing to the output."""
+    rng = np.random.default_rng(0)
+    kernels = [weight for weight in model.trainable_weights if tuple(weight.shape) == (3, 3, 16, filters)]
+    x, scale = rng.normal(size=(16, 8, 8, 16)), rng.uniform(2, 10, filters)
+    before = _run(model, x, (16, 4, 4, filters), training=True)
+    return all(_change(model, x, before, kernel, lambda values: scale * values) < 0.1 for kernel in kernels)
 
 
 @specimen
@@ -158,7 +179,7 @@ def _change(model, x, before, weight, changed):
     kept = weight.numpy()
     weight.assign(changed(kept).astype(kept.dtype))
     try:
-        return np.abs(_run(model, x, x.shape, training=True) - before).mean() / np.abs(before).mean()
+        return np.abs(_run(model, x, before.shape, training=True) - before).mean() / np.abs(before).mean()
     finally:
         weight.assign(kept)
 

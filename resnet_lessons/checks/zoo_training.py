@@ -29,9 +29,12 @@ def zoo_rates(function):
     before, after = _rates(function, lambda epoch: 2 - min(epoch, STUCK) / 100)
     _refuse_undone(before, after)
     told = f"With a validation loss that stands still from epoch {STUCK} on, "
-    if not before[STUCK + 2 * PATIENCE] < 0.09 or not np.isclose(before[STUCK + PATIENCE - 1], 0.1, rtol=1e-3):
-        cut = next((epoch for epoch, rate in enumerate(before) if rate < 0.09), "no epoch")
-        raise Wrong(f"{told}the rate should be halved after {PATIENCE} more epochs. It first falls in {cut}.")
+    cut = next((epoch for epoch, rate in enumerate(before) if rate < 0.0999), len(before))
+    if not STUCK + PATIENCE <= cut <= STUCK + 2 * PATIENCE:
+        when = cut if cut < len(before) else "no epoch"
+        raise Wrong(f"{told}the rate should be halved after {PATIENCE} more epochs. It first falls in {when}.")
+    if not np.isclose(before[cut], 0.05, rtol=1e-3):
+        raise Wrong(f"{told}the rate should be halved, from 0.1 to 0.05. In epoch {cut} it becomes {before[cut]:.3g}.")
     if not all(before[drop] < 0.11 * before[drop - 1] for drop in DROPS):
         raise Wrong(f"{told}the rate should still be divided by 10 at epochs {DROPS[0]} and {DROPS[1]}. It is not.")
     return "Both act: what one has changed, the other goes on from."
@@ -103,10 +106,12 @@ PAD, BATCH, SHAPE = 4, 64, (12, 10)  # pixels of zeros on each side; images; the
 @specimen
 def zoo_crops(function):
     """Check ``function(images, rng)``: each image cropped at random from itself padded by 4 pixels of zeros."""
-    offsets = np.concatenate([_offsets(function, seed) for seed in range(8)])  # (512, 2)
+    offsets = np.concatenate([_offsets(function, seed) for seed in range(32)])  # (2048, 2), to see all 81 places
     first = offsets[:BATCH]
-    if len(np.unique(first, axis=0)) == 1:
-        raise Wrong(f"All {BATCH} images of a batch were cropped at one and the same place. Each should have its own.")
+    shared = (first == first[0]).all(axis=0).tolist()
+    if any(shared):
+        what = {(True, True): "place", (True, False): "row", (False, True): "column"}[tuple(shared)]
+        raise Wrong(f"All {BATCH} images of a batch were cropped at one and the same {what}. Each should have its own.")
     if (offsets[:, 0] == offsets[:, 1]).all():
         raise Wrong("Every image was moved as far down as to the right. Height and width need draws of their own.")
     for axis, name in enumerate(("row", "column")):
@@ -116,9 +121,15 @@ def zoo_crops(function):
                 f"Of {len(offsets)} crops none began at {name} {missing[-1]} of the padded image, where 0 to {2 * PAD} "
                 "are possible. The upper limit of rng.integers is not among its draws."
             )
+    places, possible = len(np.unique(offsets, axis=0)), (2 * PAD + 1) ** 2
+    if places < possible:
+        raise Wrong(
+            f"{len(offsets)} crops began at only {places} of {possible} places. Draw the row and the column for each "
+            "image, neither depending on the other."
+        )
     if not np.array_equal(_offsets(function, 0), first):
         raise Wrong("Two generators with the same seed gave different crops: some draws are not from rng.")
-    return f"Every image has a crop of its own, from all {(2 * PAD + 1) ** 2} places."
+    return f"Every image has a crop of its own, from all {possible} places."
 
 
 def _offsets(function, seed):
@@ -147,7 +158,7 @@ def _offsets(function, seed):
 @specimen
 def zoo_order(function):
     """Check ``function(count, seed, epoch)``: the order in which an epoch serves the images 0 to count - 1."""
-    orders = {(seed, epoch): _order(function, 50, seed, epoch) for seed in (0, 1) for epoch in (0, 1, 2)}
+    orders = {(seed, epoch): _order(function, 50, seed, epoch) for seed in range(5) for epoch in range(5)}
     if np.array_equal(orders[0, 0], np.arange(50)) and np.array_equal(orders[1, 1], np.arange(50)):
         raise Wrong("The images come in the order in which they lie. They should be shuffled.")
     if np.array_equal(orders[0, 0], orders[0, 1]) or np.array_equal(orders[0, 1], orders[0, 2]):
@@ -156,7 +167,28 @@ def zoo_order(function):
         raise Wrong("The same seed and epoch gave two different orders: the run cannot be repeated.")
     if any(np.array_equal(orders[0, epoch], orders[1, epoch]) for epoch in (0, 1, 2)):
         raise Wrong("Runs with the seeds 0 and 1 serve the images in the same order. The seed should matter too.")
+    _refuse_repeated(orders)
     return "A new order in each epoch, and the same one whenever that epoch is served again."
+
+
+def _refuse_repeated(orders):
+    """Raise Wrong for an order that is the images' own or another epoch's, begun at any image."""
+    seen = {}
+    for (seed, epoch), order in orders.items():
+        from_zero = tuple(np.roll(order, -order.argmin()))
+        if from_zero == tuple(range(len(order))):
+            raise Wrong(
+                f"For seed {seed}, epoch {epoch} the images come in the order in which they lie, begun at image "
+                f"{order[0]:.0f}. They should be shuffled."
+            )
+        if from_zero in seen:
+            other = seen[from_zero]
+            same = "the same order" if np.array_equal(order, orders[other]) else "the same order, begun elsewhere"
+            raise Wrong(
+                f"Seed {other[0]}, epoch {other[1]} and seed {seed}, epoch {epoch} have {same}. Each epoch of each "
+                "run should have its own."
+            )
+        seen[from_zero] = seed, epoch
 
 
 def _order(function, count, seed, epoch):

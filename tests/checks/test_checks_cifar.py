@@ -296,17 +296,24 @@ def augmented(images, rng, *, high=9, pad=4, share=0.5, mode="constant", axis=1,
     return result
 
 
-def augmented_by_indices(images, rng):
-    count = len(images)
-    padded = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))
-    top, left, flip = (rng.integers(high, size=(count, 1)) for high in (9, 9, 2))
-    columns = np.where(flip == 1, 31 - np.arange(32), np.arange(32)) + left
-    return padded[np.arange(count)[:, None, None], (top + np.arange(32))[:, :, None], columns[:, None, :]]
+def indexed(*, left=None, mirrored=None):
+    """Return an augmentation by indices; ``left`` and ``mirrored`` compute column and mirroring from the row."""
+
+    def augment(images, rng):
+        count = len(images)
+        padded = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))
+        top = rng.integers(0, 9, count)
+        columns = (left(top) if left else rng.integers(0, 9, count))[:, None] + np.arange(32)
+        flipped = mirrored(top) if mirrored else rng.random(count) < 0.5
+        columns[flipped] = columns[flipped, ::-1]
+        return padded[np.arange(count)[:, None, None], (top[:, None] + np.arange(32))[:, :, None], columns[:, None, :]]
+
+    return augment
 
 
 @pytest.mark.parametrize(
     "function",
-    [augmented, augmented_by_indices, batches.pad_crop_flip, lambda x, rng: augmented(x[:, :, ::-1], rng)],
+    [augmented, indexed(), batches.pad_crop_flip, lambda x, rng: augmented(x[:, :, ::-1], rng)],
 )
 def test_an_augmentation_passes_however_it_is_written(function):
     verdict = checks.pad_crop_flip(function)
@@ -368,6 +375,11 @@ def mostly_central(images, rng):
         (lambda x, rng: augmented(x, rng, high=5, pad=2), "A window can begin at 9 places"),
         (diagonal, "All windows lie on the diagonal"),
         (mostly_central, "Some places are far more frequent than others"),
+        (
+            indexed(mirrored=lambda top: top < 5),
+            "4,000 images took only 81 of the 162 versions. Draw three numbers for each image",
+        ),
+        (indexed(left=lambda top: 8 - top), "4,000 images took only 18 of the 162 versions."),
         (mirrored_in_place, "It changed the images that it was given"),
         (lambda x, _: augmented(x, np.random.default_rng(0)), "Two generators gave the same crops."),
         (lambda x, _: augmented(x, np.random.default_rng()), "The same generator gave two results."),

@@ -129,8 +129,11 @@ def pooled(x, by):
 
 
 def conv_bn(x, filters, kernel, stride=1, norm=True):
+    """Apply a convolution and its batch norm, which may stand "before" it or "after relu"."""
+    x = layers.BatchNormalization()(x) if norm == "before" else x
     x = layers.Conv2D(filters, kernel, strides=stride, padding="same")(x)
-    return layers.BatchNormalization()(x) if norm else x
+    x = relu_if(norm == "after relu", x)
+    return layers.BatchNormalization()(x) if norm in (True, "after relu") else x
 
 
 def relu_if(condition, x):
@@ -149,6 +152,8 @@ RIGHT = {
     "project_channels": True,
     "norm": True,  # on the projection
     "branch_norm": True,
+    "second_norm": True,
+    "sum_norm": False,  # after the addition
     "pool": False,
 }
 
@@ -159,11 +164,12 @@ def block(x, filters, stride, **mistake):
         x, stride = layers.MaxPooling2D(2)(x), 1
     strides = (stride, 1) if how["strided"] == "first" else (1, stride)
     y = conv_bn(relu_if(how["first_relu"], x), filters, 3, strides[0], how["branch_norm"])
-    y = conv_bn(relu_if(how["middle_relu"], y), filters, 3, strides[1])
+    y = conv_bn(relu_if(how["middle_relu"], y), filters, 3, strides[1], how["second_norm"])
     y = relu_if(how["branch_relu"], y)
     if (x.shape[-1] != filters and how["project_channels"]) or stride > 1:
         x = relu_if(how["shortcut_relu"], conv_bn(x, filters, how["kernel"], stride, how["norm"]))
     y = layers.Add()([y, x]) if how["shortcut"] else y
+    y = layers.BatchNormalization()(y) if how["sum_norm"] else y
     return relu_if(how["last_relu"], y)
 
 
@@ -192,6 +198,14 @@ def test_a_residual_block_passes_however_it_is_built(function):
         ({"project_channels": False}, "From 4 to 8 channels, stride 1: Keras refuses it."),
         ({"norm": False}, "3 convolutions have 2 batch norms"),
         ({"branch_norm": False}, "2 convolutions have 1 batch norms"),
+        (
+            {"branch_norm": "before", "second_norm": "before", "norm": "before"},
+            "From 4 to 4 channels, stride 1: no batch norm follows the first 3x3 convolution directly.",
+        ),
+        ({"branch_norm": "after relu", "middle_relu": False}, "no batch norm follows the first 3x3 convolution"),
+        ({"second_norm": "before"}, "no batch norm follows the second 3x3 convolution directly."),
+        ({"second_norm": False, "sum_norm": True}, "no batch norm follows the second 3x3 convolution directly."),
+        ({"norm": "before"}, "From 4 to 8 channels, stride 2: no batch norm follows the projection directly."),
         ({"pool": True}, "a max pooling is left"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
@@ -202,12 +216,18 @@ def test_a_wrong_residual_block_hears_why(mistake, says):
     assert says in verdict.message
 
 
+def relu_in_the_convolution(x, filters, _):
+    y = layers.BatchNormalization()(layers.Conv2D(filters, 3, padding="same", activation="relu")(x))
+    return layers.ReLU()(layers.Add()([conv_bn(y, filters, 3), x]))
+
+
 @pytest.mark.parametrize(
     ("function", "says"),
     [
         (lambda x, filters, _: block(x, filters, 1), "gave (None, 8, 8, 8), not (None, 4, 4, 8)"),
         (lambda *_: np.zeros((2, 8, 8, 4)), "should return a Keras tensor"),
         (lambda x, filters, _: layers.Add()([x, conv_bn(x, filters, 3)]), "sizes [3]"),
+        (relu_in_the_convolution, "no batch norm follows the first 3x3 convolution directly."),
     ],
 )
 def test_what_is_no_residual_block_is_told(function, says):

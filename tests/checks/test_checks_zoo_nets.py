@@ -82,17 +82,25 @@ def test_the_work_is_compared_with_the_papers():
 # zoo_projection
 
 
-def raising(source="activated", *, norm=layers.BatchNormalization, branch=True, shortcut=True, inner_relu=True):
-    """Return a builder of the unit, whose shortcut starts at "x", "normalized" or "activated"."""
+def raising(source="activated", *, branch=True, shortcut=True, inner_relu=True, inner_norm=True, norms=0, bias=False):
+    """Return a builder of the unit, with so many ``norms`` on the projection.
+
+    The shortcut starts at "x", "normalized", "activated" or a second norm and ReLU, "apart".
+    """
+    norm = layers.BatchNormalization
 
     def build(filters):
         x = keras.Input((8, 8, 16))
         normalized = norm()(x)
         signal = {"x": x, "normalized": normalized, "activated": layers.ReLU()(normalized)}
-        y = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(signal["activated"])
-        y = layers.ReLU()(norm()(y)) if inner_relu else y
+        y = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=bias)(signal["activated"])
+        y = norm()(y) if inner_relu and inner_norm else y
+        y = layers.ReLU()(y) if inner_relu else y
         y = layers.Conv2D(filters, 3, padding="same", use_bias=False)(y)
-        s = layers.Conv2D(filters, 1, strides=2, use_bias=False)(signal[source])
+        start = layers.ReLU()(norm()(x)) if source == "apart" else signal[source]
+        s = layers.Conv2D(filters, 1, strides=2, use_bias=False)(start)
+        for _ in range(norms):
+            s = norm()(s)
         parts = [part for part, kept in ((s, shortcut), (y, branch)) if kept]
         return keras.Model(x, layers.Add()(parts) if len(parts) == 2 else parts[0])
 
@@ -119,6 +127,11 @@ def test_a_projection_of_the_activated_signal_passes(function):
         (raising(branch=False), "the unit has lost weights"),
         (raising(shortcut=False), "the unit has lost weights"),
         (raising(inner_relu=False), "for positive inputs the unit is linear"),
+        (raising("apart"), "For 32 filters the unit has 14,464 trainable parameters, and the paper's has 14,432:"),
+        (raising(norms=1), "the unit has 14,496 trainable parameters, and the paper's has 14,432:"),
+        (raising(bias=True), "the unit has 14,464 trainable parameters, and the paper's has 14,432:"),
+        (raising(inner_norm=False), "the unit has 14,368 trainable parameters, and the paper's has 14,432:"),
+        (raising(inner_norm=False, norms=1), "in training mode the unit put out something else: no batch norm follows"),
         (lambda filters: raising()(filters + 1), "it should go to (4, 4, 4, 32). It goes to (4, 4, 4, 33)."),
         (lambda _: models.mnist(), "Your function raised"),
     ],

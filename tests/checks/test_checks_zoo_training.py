@@ -76,6 +76,11 @@ def test_rates_on_which_both_act_pass(function):
         (lambda patience: [scheduler(drops=(60, 120)), plateau(patience)], "the rate of epoch 79 should be 0.1"),
         (lambda patience: [scheduler(), plateau(patience - 3)], "halved after 5 more epochs. It first falls in 13."),
         (lambda patience: [scheduler(), plateau(patience + 20)], "It first falls in 36."),
+        (
+            lambda patience: [scheduler(), plateau(patience, factor=0.1)],
+            "the rate should be halved, from 0.1 to 0.05. In epoch 16 it becomes 0.01.",
+        ),
+        (lambda patience: [scheduler(), plateau(patience, factor=0.95)], "In epoch 16 it becomes 0.095."),
         (lambda patience: [half_scheduler(), plateau(patience)], "still be divided by 10 at epochs 80 and 120"),
         (lambda _: [], "It should return a list of Keras callbacks."),
         (lambda _: scheduler(), "It should return a list of Keras callbacks."),
@@ -144,6 +149,15 @@ def cropped(draw):
     return crops
 
 
+def one_row(rng, count):
+    return np.stack([np.full(count, rng.integers(9)), rng.integers(9, size=count)], axis=1)
+
+
+def antidiagonal(rng, count):
+    top = rng.integers(9, size=count)
+    return np.stack([top, 8 - top], axis=1)
+
+
 def by_windows(images, rng):
     count, height, width, _ = images.shape
     padded = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))
@@ -172,6 +186,9 @@ def test_a_crop_for_each_image_passes(function):
         (cropped(lambda rng, _: rng.integers(0, 9, 2)), "All 64 images of a batch were cropped at one and the same"),
         (lambda images, _: images, "All 64 images of a batch"),
         (cropped(lambda rng, count: rng.integers(0, 9, (count, 1))), "moved as far down as to the right"),
+        (cropped(one_row), "All 64 images of a batch were cropped at one and the same row. Each should have its own."),
+        (cropped(lambda *a: one_row(*a)[:, ::-1]), "All 64 images of a batch were cropped at one and the same column."),
+        (cropped(antidiagonal), "2048 crops began at only 9 of 81 places. Draw the row and the column for each image"),
         (cropped(lambda rng, count: rng.integers(0, 8, (count, 2))), "none began at row 8 of the padded image"),
         (cropped(lambda rng, count: rng.integers(1, 9, (count, 2))), "none began at row 0"),
         (cropped(lambda rng, count: rng.integers(0, [9, 8], (count, 2))), "none began at column 8"),
@@ -216,6 +233,26 @@ def test_an_order_for_each_epoch_passes(function):
         (lambda count, seed, epoch: shuffled(count, seed, epoch // 2), "Two epochs of one run"),
         (lambda count, _, epoch: shuffled(count, 0, epoch), "Runs with the seeds 0 and 1"),
         (lambda count, *_: np.random.default_rng().permutation(count), "The same seed and epoch gave two different"),
+        (
+            lambda count, seed, epoch: np.random.default_rng(seed + epoch).permutation(count),
+            "Seed 0, epoch 1 and seed 1, epoch 0 have the same order. Each epoch of each run should have its own.",
+        ),
+        (
+            lambda count, seed, epoch: np.random.default_rng(seed + 3 * epoch).permutation(count),
+            "Seed 0, epoch 1 and seed 3, epoch 0 have the same order.",
+        ),
+        (
+            lambda count, seed, epoch: np.roll(np.arange(count), seed + 3 * epoch + 1),
+            "For seed 0, epoch 0 the images come in the order in which they lie, begun at image 49.",
+        ),
+        (
+            lambda count, seed, epoch: np.roll(np.arange(count), seed + 3 * epoch),
+            "in which they lie, begun at image 0. They should be shuffled.",
+        ),
+        (
+            lambda count, seed, epoch: np.roll(shuffled(count, seed, 0), epoch),
+            "Seed 0, epoch 0 and seed 0, epoch 1 have the same order, begun elsewhere.",
+        ),
         (lambda count, *_: np.arange(count), "The images come in the order in which they lie."),
         (
             lambda count, seed, epoch: np.random.default_rng((seed, epoch)).integers(0, count, count),
