@@ -79,7 +79,7 @@ def test_the_first_colours_stand_out_from_white():
 
 
 def test_error_curves(ax):
-    assert plots.error_curves(ax, [("plain-20", run(level=0.4)), ("plain-56", run(level=0.6))], window=10) is drawn(ax)
+    assert plots.error_curves(ax, [("plain-20", run(level=0.4)), ("plain-56", run(level=0.6))]) is drawn(ax)
     names = ["plain-20, training", "plain-20, validation", "plain-56, training", "plain-56, validation"]
     assert legend_of(ax) == list(curves(ax)) == names
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("update", "error (%)")
@@ -90,10 +90,10 @@ def test_error_curves(ax):
 
 def test_the_training_curve_is_a_moving_mean_in_percent(ax):
     shown = run(steps=23)
-    plots.error_curves(ax, [("net", shown)], window=5)
+    plots.error_curves(ax, [("net", shown)])
     x, y = curves(ax)["net, training"].get_data()
-    assert x.tolist() == list(range(5, 24))
-    np.testing.assert_allclose(y, [100 * shown.step_error[end - 5 : end].mean() for end in x], rtol=1e-5)
+    assert x.tolist() == list(range(10, 24))
+    np.testing.assert_allclose(y, [100 * shown.step_error[end - 10 : end].mean() for end in x], rtol=1e-5)
     x, y = curves(ax)["net, validation"].get_data()
     assert list(x) == [line["step"] for line in shown.epochs]
     assert list(y) == pytest.approx([51, 52, 53])
@@ -106,7 +106,7 @@ def test_without_validation_no_dots_are_promised(ax):
 
 @pytest.mark.parametrize("steps", [1, 3, 9, 10])
 def test_a_run_shorter_than_the_window_is_one_point(ax, steps):
-    plots.error_curves(ax, [("net", run(steps, epochs=1))], window=10)
+    plots.error_curves(ax, [("net", run(steps, epochs=1))])
     x, y = curves(ax)["net, training"].get_data()
     assert x.tolist() == [steps]
     assert y == pytest.approx([100 * run(steps).step_error.mean()], rel=1e-5)
@@ -127,11 +127,11 @@ def losing(losses):
 
 def test_a_point_of_the_losses_is_the_mean_of_the_updates_up_to_it(ax):
     losses = 2 + np.sin(np.arange(20))
-    assert plots.loss_curves(ax, [("a", losing(losses)), ("b", losing(losses + 1))], window=4) is ax
+    assert plots.loss_curves(ax, [("a", losing(losses)), ("b", losing(losses + 1))]) is ax
     drawn(ax)
     x, y = curves(ax)["a"].get_data()
-    assert x.tolist() == list(range(4, 21))
-    np.testing.assert_allclose(y, [losses[end - 4 : end].mean() for end in x], rtol=1e-5)
+    assert x.tolist() == list(range(10, 21))
+    np.testing.assert_allclose(y, [losses[end - 10 : end].mean() for end in x], rtol=1e-5)
     np.testing.assert_allclose(curves(ax)["b"].get_ydata(), y + 1, rtol=1e-5)
     assert legend_of(ax) == ["a", "b", "guessing"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("update", "training loss")
@@ -139,13 +139,13 @@ def test_a_point_of_the_losses_is_the_mean_of_the_updates_up_to_it(ax):
 
 @pytest.mark.parametrize("steps", [1, 3, 10])
 def test_the_losses_of_a_run_shorter_than_the_window_are_one_point(ax, steps):
-    plots.loss_curves(ax, [("a", losing(np.arange(steps)))], window=10)
+    plots.loss_curves(ax, [("a", losing(np.arange(steps)))])
     x, y = curves(ax)["a"].get_data()
     assert (x.tolist(), y.tolist()) == ([steps], [pytest.approx((steps - 1) / 2)])
 
 
 def test_guessing_stands_at_the_loss_of_equal_probabilities(ax):
-    plots.loss_curves(ax, [("a", losing(np.ones(20)))], classes=10)
+    plots.loss_curves(ax, [("a", losing(np.ones(20)))])
     assert curves(ax)["guessing"].get_ydata()[0] == pytest.approx(-np.log(0.1))
 
 
@@ -332,8 +332,3 @@ def test_a_chain_has_a_box_for_each_convolution_and_an_arc_for_each_pair(ax):
     plots.chain_diagram(ax, [("16", 3), ("32", 3), ("64", 3)])
     assert sum(text.get_text() == "3x3" for text in ax.texts) == 18
     assert arcs(ax) == ["-"] * 3 + [":", "-", "-"] * 2  # dotted where the dimensions change
-
-
-def test_a_plain_chain_has_no_arcs(ax):
-    plots.chain_diagram(ax, [("16", 2)], shortcuts=False)
-    assert arcs(ax) == []

@@ -33,13 +33,6 @@ def test_the_table_holds_what_accounting_counts():
     assert rows[8][2] == "853,018"
 
 
-def test_the_table_as_plain_text():
-    table = widgets.plain_net_table([3, 9], tablefmt="github")
-    header, rule, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
-    assert len(header) == len(rule) == 4
-    assert rows == [row_of(3), row_of(9)]
-
-
 def test_moving_the_slider_changes_the_table():
     slider, table = parts(widgets.plain_net_picker())
     seen = []

@@ -46,13 +46,6 @@ def test_the_table_of_the_paper():
     assert [row[3] for row in rows] == ["1,605,632", "1,204,224", "401,408"]
 
 
-def test_the_table_as_plain_text():
-    table = widgets.bottleneck_table(tablefmt="github")
-    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
-    assert header == HEADER
-    assert rows == html_tables.rows(widgets.bottleneck_table())[1:]
-
-
 def test_moving_any_choice_changes_the_table():
     choices, table = parts(widgets.bottleneck_calculator())
     seen = {table.value}

@@ -54,10 +54,12 @@ def test_a_recipe_of_one_update():
 
 def test_the_sentence_says_what_the_recipe_holds():
     said = schedule_viewer.recipe_words(recipes.get("fast-accuracy"))
-    assert said.startswith("fast-accuracy: 14,080 updates of 128 images, SGD with momentum 0.9 in Nesterov's form")
+    assert said.startswith("fast-accuracy: 14,080 updates of 128 images, SGD with Nesterov 0.9, weight")
     assert "weight decay 0.0005 on kernels" in said
     adam = schedule_viewer.recipe_words(recipes.get("keras-example"))
     assert "of 32 images, Adam, weight decay 0.0002 on convolutions, augmentation shift-flip" in adam
+    bare = schedule_viewer.recipe_words(Recipe("bare", steps=10, augment="none", weight_decay=0, validation=0))
+    assert bare == "bare: 10 updates of 128 images, SGD with momentum 0.9, no augmentation, 0 images held back."
 
 
 def test_the_viewer_and_its_twin_show_the_same():

@@ -1,5 +1,7 @@
 """Recipes and images in words, for a person who is about to wait for a training."""
 
+from resnet_lessons import recipes
+
 
 def recipe(chosen, images):
     """Say how a recipe trains.
@@ -9,14 +11,8 @@ def recipe(chosen, images):
         images: to train on.
     """
     passes = chosen.steps * chosen.batch_size / images
-    augmentation = "no augmentation" if chosen.augment == "none" else f"augmentation {chosen.augment}"
-    return "\n".join(
-        [
-            f"{chosen.name}: {chosen.steps:,} updates of {chosen.batch_size} images, {passes:.3g} times all images",
-            f"learning rate {_rates(chosen)}",
-            f"{_optimizer(chosen)}, {augmentation}",
-        ]
-    )
+    length, method = recipes.in_words(chosen)
+    return f"{length}, {passes:.3g} times all images\nlearning rate {_rates(chosen)}\n{method}"
 
 
 def _rates(chosen):
@@ -25,14 +21,6 @@ def _rates(chosen):
         return f"up to {chosen.learning_rate:g} at update {top:,}, then down to near 0"
     later = [f"{chosen.lr_at(turn):.4g} after {turn:,}" for turn in chosen.turns if turn < chosen.steps]
     return ", ".join([f"{chosen.lr_at(0):.4g}", *later])
-
-
-def _optimizer(chosen):
-    if chosen.optimizer == "adam":
-        name = "Adam"
-    else:
-        name = f"SGD with {'Nesterov' if chosen.nesterov else 'momentum'} {chosen.momentum:g}"
-    return f"{name}, weight decay {chosen.weight_decay:g} on {chosen.decay_on}" if chosen.weight_decay else name
 
 
 def images(train, validation, test):

@@ -7,6 +7,9 @@ from matplotlib.ticker import MaxNLocator
 
 from .figures import COLOURS, MARKERS, line
 
+WINDOW = 10  # updates that a point of a smoothed curve averages over, the last of them its place
+CLASSES = 10  # that a guess is among
+
 
 def learning_rates(ax, recipes, points=400):
     """Draw the learning rate of each recipe over the run, on a logarithmic scale.
@@ -28,27 +31,24 @@ def learning_rates(ax, recipes, points=400):
     return ax
 
 
-def error_curves(ax, runs, window=10):
+def error_curves(ax, runs):
     """Draw each run's training error, smoothed, and its validation error as dots.
 
     Args:
         ax: where to draw.
         runs: (label, run) pairs; a run has ``step_error`` (steps,) and ``epochs``, as ``training.Run`` has.
-        window: updates that one point of the training error averages over, the last of them its place.
 
     Returns:
         ``ax``.
     """
     for number, (label, run) in enumerate(runs):
-        steps, smooth = running_mean(run.step_error, window)
+        steps, smooth = running_mean(run.step_error, WINDOW)
         line(ax, number, steps, 100 * smooth, f"{label}, training")
         validated = [epoch for epoch in run.epochs if "val_error" in epoch]
         if validated:
             steps, errors = zip(*((epoch["step"], 100 * epoch["val_error"]) for epoch in validated), strict=True)
             ax.plot(steps, errors, MARKERS[number], color=COLOURS[number], label=f"{label}, validation")
-    ax.axhline(90, color="#888888", linewidth=0.8)
-    words = {"color": "#555555", "fontsize": 8, "ha": "left", "va": "center"}
-    ax.annotate(" guessing", (1, 90), xycoords=("axes fraction", "data"), annotation_clip=False, **words)
+    guessing_level(ax)
     ax.set(xlabel="update", ylabel="error (%)")
     ax.legend(
         fontsize=8, frameon=False, ncol=2, loc="upper center", bbox_to_anchor=(0.5, -0.18)
@@ -56,21 +56,27 @@ def error_curves(ax, runs, window=10):
     return ax
 
 
-def loss_curves(ax, runs, window=10, classes=10):
+def guessing_level(ax):
+    """Draw the error of guessing, in percent, as a line across ``ax``, and name it at its right end."""
+    error = 100 * (1 - 1 / CLASSES)
+    ax.axhline(error, color="#888888", linewidth=0.8)
+    words = {"color": "#555555", "fontsize": 8, "ha": "left", "va": "center"}
+    ax.annotate(" guessing", (1, error), xycoords=("axes fraction", "data"), annotation_clip=False, **words)
+
+
+def loss_curves(ax, runs):
     """Draw each run's training loss, smoothed, and the loss of guessing.
 
     Args:
         ax: where to draw.
         runs: at most six (label, run) pairs; a run has ``step_loss`` (steps,), as ``training.Run`` has.
-        window: updates that one point averages over, the last of them its place.
-        classes: that the guess is among; its loss is their number's natural logarithm.
 
     Returns:
         ``ax``.
     """
     for number, (label, run) in enumerate(runs):
-        line(ax, number, *running_mean(run.step_loss, window), label)
-    ax.axhline(math.log(classes), color="#888888", linewidth=0.8, label="guessing")
+        line(ax, number, *running_mean(run.step_loss, WINDOW), label)
+    ax.axhline(math.log(CLASSES), color="#888888", linewidth=0.8, label="guessing")
     ax.set(xlabel="update", ylabel="training loss")
     ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))  # beside the lines
     return ax

@@ -36,14 +36,14 @@ def unit_diagram(ax, layers, shortcut=None):
     return ax
 
 
-def chain_diagram(ax, stages, shortcuts=True):
+def chain_diagram(ax, stages):
     """Draw a CIFAR-10 net as a row of convolutions, a shortcut over each pair (He 2015, Fig. 3, on its side).
+
+    The arc of a shortcut is solid, and dotted over the first pair of a later stage, where the dimensions change.
 
     Args:
         ax: where to draw.
         stages: (label, pairs) of each stage, such as ("16 channels", 3).
-        shortcuts: draw solid arcs, and dotted ones over the first pair of a later stage, where the dimensions change;
-            False leaves a plain net.
 
     Returns:
         ``ax``.
@@ -55,8 +55,7 @@ def chain_diagram(ax, stages, shortcuts=True):
             for conv in (place, place + 1):
                 box = {"boxstyle": "round,pad=0.25", "facecolor": COLOURS[number] + "33", "edgecolor": COLOURS[number]}
                 ax.text(conv, 0, "3x3", ha="center", va="center", fontsize=8, rotation=90, bbox=box)
-            if shortcuts:
-                _arc(ax, place - 0.5, place + 1.5, dotted=number > 0 and pair == 0)
+            _arc(ax, place - 0.5, place + 1.5, dotted=number > 0 and pair == 0)
             place += 2
         ax.text((start + place - 1) / 2, -0.45, label, ha="center", va="top", fontsize=9)
     ax.plot([-1, place], [0, 0], color="black", linewidth=0.8, zorder=0)

@@ -2,13 +2,11 @@
 
 import numpy as np
 
-from .curves import running_mean
+from .curves import WINDOW, guessing_level, running_mean
 from .figures import COLOURS, MARKERS, line
 
-GUESSING = 90  # %, of one in ten classes
 
-
-def training_progress(ax, epochs, step_error, first_step=0, steps=None, window=10):
+def training_progress(ax, epochs, step_error, first_step=0, steps=None, window=WINDOW):
     """Draw what is known of a training: its error update by update and epoch by epoch, and that of its validation.
 
     Args:
@@ -43,9 +41,7 @@ def _epochs(ax, epochs):
 
 def _frame(ax, steps):
     """Draw the level of guessing, name the axes, and put the legend below, off the lines."""
-    ax.axhline(GUESSING, color="#888888", linewidth=0.8)
-    words = {"color": "#555555", "fontsize": 8, "ha": "left", "va": "center"}
-    ax.annotate(" guessing", (1, GUESSING), xycoords=("axes fraction", "data"), annotation_clip=False, **words)
+    guessing_level(ax)
     ax.set(xlabel="update", ylabel="error (%)", ylim=(0, 100))
     ax.set_xlim(0, steps)
     if ax.get_legend_handles_labels()[0]:

@@ -8,6 +8,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 MAP = "cividis"  # its lightness rises steadily, for colour-blind readers and for print
+HILLS = (8.0, 3.8)  # inches, width and height of a figure of hills
 
 
 def loss_levels(surfaces, count=9, top=None):
@@ -85,16 +86,14 @@ def _label_places(lines, surface):
     return places
 
 
-def hills(surfaces, levels, *, width=8.0, height=3.8):
+def hills(surfaces, levels):
     """Return a figure of surfaces in three dimensions, side by side: height and colour are the logarithm of the loss.
 
     Args:
         surfaces: (title, surface) pairs.
         levels: (L,) rising losses; the first is the floor, the last a ceiling that cuts what is above.
-        width: of the whole, inches.
-        height: inches.
     """
-    fig = Figure(figsize=(width, height), layout="constrained")
+    fig = Figure(figsize=HILLS, layout="constrained")
     ticks = levels[:: max(1, len(levels) // 4)]
     for number, (title, surface) in enumerate(surfaces, start=1):
         ax = fig.add_subplot(1, len(surfaces), number, projection="3d")

@@ -10,6 +10,7 @@ import os
 
 from .keras_example import KERAS_EXAMPLE_MENDED, Mended
 from .recipe import AUGMENTATIONS, DECAYED, OPTIMIZERS, SCHEDULES, Recipe, deep_warmup, whole
+from .words import in_words
 
 __all__ = [
     "AUGMENTATIONS",
@@ -26,6 +27,7 @@ __all__ = [
     "Recipe",
     "for_lesson",
     "get",
+    "in_words",
     "mode",
 ]
 

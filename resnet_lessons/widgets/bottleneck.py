@@ -6,25 +6,23 @@ A table for given widths, and dropdowns over it.
 from resnet_lessons import accounting
 
 import ipywidgets
-import tabulate
 
-from .tables import table_view
+from .tables import html_table, table_view
 
 WIDTHS = tuple(2**power for power in range(2, 12))  # 4 to 2048 channels
 SIDES = (7, 14, 28, 56, 112)  # of the feature maps on ImageNet
 
 
-def bottleneck_table(outer=256, inner=64, side=56, tablefmt="html"):
+def bottleneck_table(outer=256, inner=64, side=56):
     """Compare a bottleneck with two 3x3 convolutions of its outer width, and with two of its inner width.
 
     Args:
         outer: channels that enter and leave the bottleneck.
         inner: channels of its 3x3 convolution.
         side: height and width of the feature map, pixels.
-        tablefmt: of ``tabulate``: "html", "github", ...
 
     Returns:
-        The table, text that a notebook shows as a table if it is HTML.
+        The table, HTML that a notebook shows.
     """
     branches = {
         f"two 3x3, {outer} channels": (outer, [(3, outer), (3, outer)]),
@@ -36,7 +34,7 @@ def bottleneck_table(outer=256, inner=64, side=56, tablefmt="html"):
         weights, multiply_adds, values = accounting.branch_costs(channels, convolutions, side)
         rows.append([name, f"{weights:,}", f"{multiply_adds:,}", f"{values:,}", f"{multiply_adds / values:,.0f}"])
     header = ["branch", "weights", "multiply-adds", "values put out", "multiply-adds a value"]
-    return tabulate.tabulate(rows, header, tablefmt, colalign=["left"] + ["right"] * 4, disable_numparse=True)
+    return html_table(rows, header, ["left"] + ["right"] * 4)
 
 
 def bottleneck_calculator(outer=256, inner=64, side=56):

@@ -8,25 +8,23 @@ from resnet_lessons import accounting, plots, results, specs, training
 from resnet_lessons.training.progress import duration
 
 import ipywidgets
-import tabulate
 import traitlets
 
 from .controls import number
-from .tables import table_view
+from .tables import html_table, table_view
 
 TIMED_BATCH = 64  # images an update, when the picker times one
 KEPT = ("width", "input_shape", "num_classes")  # of the network to begin with, which no control changes
 
 
-def model_table(networks, tablefmt="html"):
+def model_table(networks):
     """Make a table of networks: what they cost, computed, and their published test error, quoted.
 
     Args:
         networks: ``specs.Spec``, one a row.
-        tablefmt: of ``tabulate``: "html", "github", ...
 
     Returns:
-        The table, text that a notebook shows as a table if it is HTML.
+        The table, HTML that a notebook shows.
     """
     header = ["network", "units n", "layers", "parameters", "multiply-adds", "quoted: test error on CIFAR-10"]
     rows = []
@@ -34,8 +32,7 @@ def model_table(networks, tablefmt="html"):
         count = accounting.count(spec)
         cost = [f"{count.parameters:,}", f"{count.multiply_adds:,}"]
         rows.append([spec.name, spec.n, spec.depth, *cost, quoted(spec)])
-    alignment = ["left", "right", "right", "right", "right", "left"]
-    return tabulate.tabulate(rows, header, tablefmt=tablefmt, colalign=alignment, disable_numparse=True)
+    return html_table(rows, header, ["left", "right", "right", "right", "right", "left"])
 
 
 def quoted(spec):
@@ -47,17 +44,16 @@ def quoted(spec):
     return "; ".join(found) or "none for this network"
 
 
-def time_table(recipes, timing, batch_size, tablefmt="html"):
+def time_table(recipes, timing, batch_size):
     """Make a table of how long a net would train by each recipe, from the time that its updates took.
 
     Args:
         recipes: ``recipes.Recipe``, one a row.
         timing: what ``training.time_updates`` measured: seconds to build and start, seconds of an update.
         batch_size: images of each of those updates; a recipe's larger or smaller ones take time in proportion.
-        tablefmt: of ``tabulate``.
 
     Returns:
-        The table; validation and test are not counted.
+        The table, HTML that a notebook shows; validation and test are not counted.
     """
     start, update = timing
     header = ["recipe", "updates", "images an update", "expected time"]
@@ -65,8 +61,7 @@ def time_table(recipes, timing, batch_size, tablefmt="html"):
     for recipe in recipes:
         seconds = start + update * recipe.steps * recipe.batch_size / batch_size
         rows.append([recipe.name, f"{recipe.steps:,}", recipe.batch_size, duration(seconds)])
-    alignment = ["left", "right", "right", "right"]
-    return tabulate.tabulate(rows, header, tablefmt=tablefmt, colalign=alignment, disable_numparse=True)
+    return html_table(rows, header, ["left", "right", "right", "right"])
 
 
 class ModelPicker(ipywidgets.VBox):

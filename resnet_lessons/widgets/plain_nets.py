@@ -3,21 +3,19 @@
 from resnet_lessons import accounting, specs
 
 import ipywidgets
-import tabulate
 
 from .controls import number
-from .tables import table_view
+from .tables import html_table, table_view
 
 
-def plain_net_table(ns, tablefmt="html"):
+def plain_net_table(ns):
     """Make a table of the plain nets with n pairs of convolutions a stage.
 
     Args:
         ns: the values of n.
-        tablefmt: of ``tabulate``: "html", "github", ...
 
     Returns:
-        The table, text that a notebook shows as a table if it is HTML.
+        The table, HTML that a notebook shows.
     """
     header = ["n", "layers", "parameters", "multiply-adds per image"]
     rows = []
@@ -25,7 +23,7 @@ def plain_net_table(ns, tablefmt="html"):
         spec = specs.Spec("plain", specs.depth_for("plain", n))
         count = accounting.count(spec)
         rows.append([n, spec.depth, f"{count.parameters:,}", f"{count.multiply_adds:,}"])
-    return tabulate.tabulate(rows, header, tablefmt=tablefmt, colalign=["right"] * 4, disable_numparse=True)
+    return html_table(rows, header, ["right"] * 4)
 
 
 def plain_net_picker(n=9):

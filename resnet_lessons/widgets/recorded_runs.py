@@ -4,9 +4,8 @@ import statistics
 
 from resnet_lessons import plots, results
 
-import tabulate
-
 from .model_picker import quoted
+from .tables import html_table
 
 MOST = len(plots.DASHES)  # lines that a figure tells apart
 
@@ -16,16 +15,15 @@ def recorded_groups(spec, folder=None):
     return list(results.groups([record for record in results.load(folder) if record.spec == spec]))
 
 
-def recorded_table(spec, folder=None, tablefmt="html"):
+def recorded_table(spec, folder=None):
     """Make a table of the recorded runs of a network, runs that differ in the seed alone in one row.
 
     Args:
         spec: the network.
         folder: of the records; None: those that ship with the package.
-        tablefmt: of ``tabulate``.
 
     Returns:
-        The table, or a sentence if there are no such runs.
+        The table, HTML that a notebook shows, or a sentence if there are no such runs.
     """
     rows = []
     for group in recorded_groups(spec, folder):
@@ -36,7 +34,7 @@ def recorded_table(spec, folder=None, tablefmt="html"):
     if not rows:
         return f"No run of {spec.name} ships with the package."
     header = ["recipe", "data", "seeds", "recorded: test error", "hardware"]
-    return tabulate.tabulate(rows, header, tablefmt, colalign=["left"] * 3 + ["right", "left"], disable_numparse=True)
+    return html_table(rows, header, ["left"] * 3 + ["right", "left"])
 
 
 def published_words(spec):

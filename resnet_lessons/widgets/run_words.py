@@ -3,21 +3,20 @@
 from resnet_lessons import training
 from resnet_lessons.training.progress import duration
 
-import tabulate
+from .tables import html_table
 
 SHOWN = 8  # epochs, the last ones
 WINDOW = 10  # updates that an error is a mean over
 
 
-def epoch_table(epochs, tablefmt="html"):
+def epoch_table(epochs):
     """Make a table of the last epochs of a run.
 
     Args:
         epochs: the lines of its log, as ``training.Run.epochs``.
-        tablefmt: of ``tabulate``.
 
     Returns:
-        The table; "" before the first epoch.
+        The table, HTML that a notebook shows; "" before the first epoch.
     """
     if not epochs:
         return ""
@@ -27,7 +26,7 @@ def epoch_table(epochs, tablefmt="html"):
         validation = f"{100 * line['val_error']:.1f}%" if line.get("val_error") is not None else ""
         made = [line["epoch"], f"{line['step']:,}", f"{100 * line['train_error']:.1f}%", validation]
         rows.append([*made, f"{line['lr']:.3g}", f"{line['seconds']:.1f}"])
-    return tabulate.tabulate(rows, header, tablefmt=tablefmt, colalign=["right"] * 6, disable_numparse=True)
+    return html_table(rows, header, ["right"] * 6)
 
 
 def progress_words(progress, steps):

@@ -3,30 +3,26 @@
 from resnet_lessons import plots, recipes
 
 import ipywidgets
-import tabulate
 import traitlets
 
 from .controls import number
-from .tables import table_view
+from .tables import html_table, table_view
 
 
-def schedule_table(recipe, tablefmt="html"):
+def schedule_table(recipe):
     """Make a table of a recipe's phases: which updates, at which learning rate.
 
     Args:
         recipe: a ``recipes.Recipe``.
-        tablefmt: of ``tabulate``: "html", "github", ...
 
     Returns:
-        The table, text that a notebook shows as a table if it is HTML.
+        The table, HTML that a notebook shows.
     """
     rows = [
         [f"{first + 1:,} to {last + 1:,}", rate(recipe, first), rate(recipe, last)] for first, last in _phases(recipe)
     ]
     header = ["updates", "learning rate at the first", "at the last"]
-    return tabulate.tabulate(
-        rows, header, tablefmt=tablefmt, colalign=["left", "right", "right"], disable_numparse=True
-    )
+    return html_table(rows, header, ["left", "right", "right"])
 
 
 def rate(recipe, step):
@@ -42,13 +38,8 @@ def _phases(recipe):
 
 def recipe_words(recipe):
     """Say in a sentence what a recipe does beside the learning rate."""
-    optimizer = {"sgd": f"SGD with momentum {recipe.momentum}", "adam": "Adam"}[recipe.optimizer]
-    nesterov = " in Nesterov's form" if recipe.nesterov else ""
-    return (
-        f"{recipe.name}: {recipe.steps:,} updates of {recipe.batch_size} images, {optimizer}{nesterov}, weight decay "
-        f"{recipe.weight_decay:g} on {recipe.decay_on}, augmentation {recipe.augment}, "
-        f"{recipe.validation:,} images held back."
-    )
+    length, method = recipes.in_words(recipe)
+    return f"{length}, {method}, {recipe.validation:,} images held back."
 
 
 class ScheduleViewer(ipywidgets.VBox):
