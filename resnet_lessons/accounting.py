@@ -1,8 +1,8 @@
 """Parameters and multiply-adds, twice: from a ``Spec`` by arithmetic, and from a built model layer by layer.
 
 Multiply-adds are those of the convolutions and the classifier for one image, as in He et al. 2015, Table 1. The two
-ways share no code, so that each tests the other. Lessons 00, 01 and 03 use ``count``, lesson 04 ``planned`` and, in
-its widget, ``branch_costs``, lesson 06 ``account``.
+ways share no code, so that each tests the other. Nearly every lesson uses ``count`` or ``account``, lesson 04
+also ``planned`` and, in its widget, ``branch_costs``.
 """
 
 import dataclasses

@@ -2,7 +2,7 @@
 
 Keras's ``fit`` on arrays repeats one order every epoch under a fixed seed, and its random crop draws one crop for a
 whole batch. Here every image has its own crop, no two epochs are alike, and any batch can be drawn again.
-He et al. 2015, Sec. 4.2, for the augmentation. Lesson 01 trains on these.
+He et al. 2015, Sec. 4.2, for the augmentation. The lessons train on these.
 """
 
 import mmap

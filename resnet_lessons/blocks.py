@@ -1,7 +1,7 @@
 """Residual units as functions on Keras tensors; a plain unit is the same without its shortcut.
 
 He et al. 2015, Fig. 2 and 5, for the units, Sec. 3.3 for the shortcuts A and B, Sec. 4.1 for C; He et al. 2016, Fig. 2
-and Table 1 for the shortcut variants, Fig. 4 and Table 2 for the activation orders. Lessons 01, 02 and 05 build from
+and Table 1 for the shortcut variants, Fig. 4 and Table 2 for the activation orders. Lessons 02 to 06 build from
 here.
 
 Every layer's name says where it stands: ``stage2_block3_conv1``. Tensors are (B, H, W, C).

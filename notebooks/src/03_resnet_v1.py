@@ -628,7 +628,7 @@ print("as many parameters as v1:", original.count_params() == net.count_params()
 # ### What a well-known script gets wrong
 #
 # The Keras example has all these pieces, and some faults. The package's recipe "keras-example" trains as the script
-# does, with the faults mended. Its list of them:
+# does, with the faults mended but for the last. Its list of them:
 
 # %%
 import textwrap

@@ -67,8 +67,8 @@ def divide_processor(count):
     """
     if BACKEND != "tensorflow" or tf.config.list_physical_devices("GPU"):
         raise ValueError(
-            "Only TensorFlow's processor can be divided, and only where there is no GPU: set "
-            "KERAS_BACKEND=tensorflow and CUDA_VISIBLE_DEVICES=-1."
+            "Only TensorFlow's processor can be divided, and only where there is no GPU. Received: the backend "
+            f"{BACKEND}. Set KERAS_BACKEND=tensorflow and CUDA_VISIBLE_DEVICES=-1 before Python starts."
         )
     processor = tf.config.list_physical_devices("CPU")[0]
     try:

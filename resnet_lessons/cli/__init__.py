@@ -1,7 +1,7 @@
 """The command line ``resnet-lessons``: a function for each command, which imports what is slow only when it runs.
 
-Exit codes: 0, 1 for a problem or an error, 2 for a wrong call, 130 after Ctrl-C. An error is one line on stderr; with
-``--debug`` it is Python's traceback. Lesson 00 uses ``doctor`` and ``data``.
+Exit codes: 0, 1 for a problem or an error, 2 for a wrong call, 130 after Ctrl-C, 141 for a pipe that was closed. An
+error is one line on stderr; with ``--debug`` it is Python's traceback. Lesson 00 uses ``doctor`` and ``data``.
 """
 
 import sys
@@ -22,7 +22,10 @@ from .program import Program, examples
 )
 @click.version_option(__version__, prog_name="resnet-lessons", message="%(prog)s %(version)s")
 def main():
-    """Deep residual networks in lessons: check this machine, get data, train networks and compare them."""
+    """Deep residual networks in lessons: check this machine, get data, train networks and compare them.
+
+    Exit codes: 0; 1 for a problem or an error, which is one line; 2 for a wrong call; 130 after Ctrl-C.
+    """
 
 
 for command in (training.train, training.resume, reproducing.reproduce, sweeping.sweep, benchmark.bench):

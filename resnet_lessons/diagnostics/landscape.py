@@ -270,7 +270,8 @@ def _check_directions(model, directions, betas):
         if received != wanted:
             raise ValueError(
                 f"A direction must have an array for each of the model's {len(wanted)} trainable variables, in its "
-                f"shape. Received: {len(received)} arrays{_first_difference(received, wanted)}."
+                f"shape. Received: {len(received)} arrays{_first_difference(received, wanted)}. Make one by "
+                "filter_direction(model, seed)."
             )
 
 

@@ -61,9 +61,9 @@ def puts_out_logits(model):
     return activation is keras.activations.linear
 
 
-def inference(model, x, batch_size=BATCH):
+def inference(model, x):
     """Return the outputs for (B, ...) images, in inference mode, as one array."""
-    parts = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
+    parts = [x[start : start + BATCH] for start in range(0, len(x), BATCH)]
     return np.concatenate([keras.ops.convert_to_numpy(model(part, training=False)) for part in parts])
 
 
@@ -155,14 +155,22 @@ def grow(model, larger):
     for name in added:
         layers, add = layers_of(larger, name), addition(larger, name)
         if add is None:
-            raise ValueError(f"{larger.name!r} has no shortcuts, so none of its layers can be silent.")
+            raise ValueError(
+                f"{larger.name!r} has no shortcuts, so none of its layers can be silent. Take a residual net."
+            )
         behind = [layer.name for layer in layers[layers.index(add) :] if layer.weights]
         beside = [layer.name for layer in layers if re.search("_(shortcut|gate|skip)", layer.name)]
         if behind or beside:
-            raise ValueError(f"{name} cannot pass its input on unchanged, because of {', '.join(behind + beside)}.")
+            raise ValueError(
+                f"{name} cannot pass its input on unchanged, because of {', '.join(behind + beside)}. Add units whose "
+                "shortcut is the identity and behind whose addition no weights stand."
+            )
         last = layers[layers.index(_end_of_branch(larger, name)) + 1 : layers.index(add)]
         if dead := [layer.name for layer in last if isinstance(layer, keras.layers.ReLU)]:
-            raise ValueError(f"A silent branch of {name} would stay silent: {dead[0]} sends no gradient back at zero.")
+            raise ValueError(
+                f"A silent branch of {name} would stay silent: {dead[0]} sends no gradient back at zero. Take an order "
+                "whose branch ends in no ReLU."
+            )
     for layer, source in zip(shared, model.layers, strict=True):
         layer.set_weights(source.get_weights())
     for name in added:
@@ -180,7 +188,8 @@ def _refuse_differences(model, larger, shared):
     for one, other in itertools.zip_longest(model.layers, shared):
         if one is None or other is None or one.name != other.name or _shapes(one) != _shapes(other):
             raise ValueError(
-                f"{larger.name!r} must be {model.name!r} with units added. They differ in {(one or other).name}."
+                f"{larger.name!r} must be {model.name!r} with units added. They differ in {(one or other).name}. "
+                "Build both from Specs that differ in depth alone."
             )
 
 

@@ -53,9 +53,9 @@ def check_python(version=None):
     return [Finding("Python", f"{version}, allowed: {allowed}", "problem", remedy)]
 
 
-def check_version(requirement, version, topic=None):
+def check_version(requirement, version):
     """Hold an installed version, None if there is none, to a requirement."""
-    topic = topic or NAMES.get(requirement.name, requirement.name)
+    topic = NAMES.get(requirement.name, requirement.name)
     if version is None:
         return Finding(topic, f"not installed, needed: {requirement}", "problem", pip_install(str(requirement)))
     if not within(requirement.specifier, version):

@@ -7,7 +7,7 @@ import collections
 import numbers
 
 from resnet_lessons import blocks
-from resnet_lessons.specs import at_least, image_shape
+from resnet_lessons.specs import SHORTCUTS, at_least, image_shape
 
 import keras
 from keras import layers
@@ -41,11 +41,9 @@ def imagenet(depth, *, plain=False, shortcut="B", stride_in="1x1", input_shape=(
     """
     if not isinstance(depth, numbers.Integral) or isinstance(depth, bool) or depth not in IMAGENET:
         raise ValueError(f"depth must be one of {', '.join(map(str, IMAGENET))}. Received: {depth!r}.")
-    if shortcut not in ("A", "B", "C") or stride_in not in ("1x1", "3x3"):
-        raise ValueError(
-            'shortcut must be "A", "B" or "C" and stride_in "1x1" or "3x3". '
-            f"Received: shortcut={shortcut!r}, stride_in={stride_in!r}."
-        )
+    for name, value, allowed in (("shortcut", shortcut, SHORTCUTS), ("stride_in", stride_in, ("1x1", "3x3"))):
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}. Received: {value!r}.")
     if not isinstance(plain, bool):
         raise ValueError(f"plain must be True or False. Received: {plain!r}.")
     num_classes = at_least("num_classes", num_classes, 2)

@@ -52,6 +52,18 @@ def test_it_is_read_once_after_the_last_update_which_gives_the_runs_weights(watc
     assert same_weights(train(reference[1]).model, run.model)  # as the folder of a finished run holds them
 
 
+def test_a_net_is_tested_on_it_once(monkeypatch):
+    images, tested, evaluate = dataset(), [], keras.Model.evaluate
+
+    def noting(model, x, *args, **kwargs):
+        tested.append(np.shares_memory(x.x, images.x_test))
+        return evaluate(model, x, *args, **kwargs)
+
+    monkeypatch.setattr(keras.Model, "evaluate", noting)
+    assert train(images=images).test_error is not None
+    assert sum(tested) == 1
+
+
 def test_a_finished_run_that_is_read_leaves_it_alone(watched, reference):
     run = train(reference[1], images=watched)
     assert run.test_error == reference[0].test_error
