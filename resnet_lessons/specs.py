@@ -14,6 +14,7 @@ SHORTCUTS = ("A", "B", "C")
 STYLES = ("paper", "keras-example")
 SKIPS = ("identity", "constant-scaling", "exclusive-gating", "shortcut-gating", "conv", "dropout")
 ORDERS = ("original", "bn-after-add", "relu-before-add", "relu-pre", "full-pre")
+CHOICES = {"block": BLOCKS, "shortcut": SHORTCUTS, "style": STYLES, "skip": SKIPS, "order": ORDERS}  # fields of Spec
 
 STAGES = 3  # feature maps of size 32, 16 and 8 for a 32x32 image
 EXPANSION = {"basic": 1, "bottleneck": 4}  # a unit's output channels over its inner width

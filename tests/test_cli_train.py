@@ -179,10 +179,9 @@ def test_the_command_that_a_record_holds_parses_and_asks_for_the_same_run(monkey
     assert (named["seed"], named["precision"]) == (3, "float32")
 
 
-def test_the_choices_are_those_of_the_engine():
-    """They stand in modules that load without Keras."""
+def test_the_strategies_are_those_of_the_engine():
+    """They stand in a module that loads without Keras."""
     assert (None, *commands.STRATEGIES) == backend.STRATEGIES
-    assert plan.CHOICES == provenance.OPTIONS
 
 
 @pytest.mark.parametrize(("terminal", "kind"), [(True, "bar"), (False, "lines")])

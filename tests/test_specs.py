@@ -279,3 +279,10 @@ def test_specs_need_no_keras():
     code = "import sys, resnet_lessons.specs; print({'keras', 'tensorflow', 'jax', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout.strip(), done.stderr) == ("set()", "")
+
+
+def test_every_choice_is_a_field_that_refuses_other_values():
+    assert set(specs.CHOICES) <= {field.name for field in dataclasses.fields(Spec)}
+    for field in specs.CHOICES:
+        with pytest.raises(ValueError, match=f"^{field} must be one of"):
+            Spec("v1", 20, **{field: "no such choice"})

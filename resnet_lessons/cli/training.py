@@ -32,13 +32,7 @@ DEVICES = click.option(
 
 def _network_options(command):
     """Give a command the options that choose a network."""
-    for field, values in (
-        ("order", specs.ORDERS),
-        ("skip", specs.SKIPS),
-        ("style", specs.STYLES),
-        ("shortcut", specs.SHORTCUTS),
-        ("block", specs.BLOCKS),
-    ):
+    for field, values in reversed(specs.CHOICES.items()):  # click shows first what was added last
         command = click.option(f"--{field}", type=click.Choice(values), help=_FIELD_HELP[field])(command)
     command = click.option("--depth", type=int, metavar="LAYERS", help="Its size in layers.")(command)
     return click.option("--n", type=int, metavar="N", help="Its size in residual units a stage; or give --depth.")(
@@ -118,7 +112,7 @@ def train(ctx, family, n, depth, recipe_name, steps, smoke, data_name, source, s
     The folder holds run.json (what was run, where, and what came out), log.jsonl (a line an epoch) and the weights.
     Killed at any moment, the run goes on after its last whole epoch: give the same command again, or resume.
     """
-    choices = {field: options.pop(field) for field in plan.CHOICES}
+    choices = {field: options.pop(field) for field in specs.CHOICES}
     try:
         spec = plan.network(family, n, depth, **choices)
         recipe = plan.choose_recipe(recipe_name, spec.depth, steps, smoke)

@@ -153,13 +153,8 @@ _NETWORK = _HOW | {
     "family": _choice(specs.FAMILIES),
     "n": (_sizes, _SIZES),
     "depth": (_sizes, _SIZES),
-    "block": _choice(specs.BLOCKS),
-    "shortcut": _choice(specs.SHORTCUTS),
-    "style": _choice(specs.STYLES),
-    "skip": _choice(specs.SKIPS),
-    "order": _choice(specs.ORDERS),
+    **{field: _choice(values) for field, values in specs.CHOICES.items()},
 }
-CHOICES = ("block", "shortcut", "style", "skip", "order")
 _INSTEAD_OF = {"steps": "smoke", "smoke": "steps"}  # a network's own goes before the sweep's other
 
 
@@ -223,7 +218,7 @@ def _runs(where, table, usual, data):
         raise SweepError(f"{where}: it lacks family, one of {', '.join(map(repr, specs.FAMILIES))}.")
     inherited = {key: value for key, value in usual.items() if not table.get(_INSTEAD_OF.get(key))}
     how = inherited | {key: table[key] for key in _HOW if key in table}
-    choices = {key: table[key] for key in CHOICES if key in table}
+    choices = {key: table[key] for key in specs.CHOICES if key in table}
     shape = LAYOUTS[data].image_shape if data in LAYOUTS else CIFAR_SHAPE
     try:
         found = [network(table["family"], **size, **choices, input_shape=shape) for size in _each_size(table)]

@@ -9,13 +9,12 @@ import subprocess
 from pathlib import Path
 
 from resnet_lessons import __version__, backend, machine, recipes
-from resnet_lessons.specs import Spec
+from resnet_lessons.specs import CHOICES, Spec
 
 ENVIRONMENT = (
     *("XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "NVIDIA_TF32_OVERRIDE"),
     *("ONEDNN_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "JAX_DEFAULT_MATMUL_PRECISION"),
 )
-OPTIONS = ("block", "shortcut", "style", "skip", "order")  # of the command, each a field of Spec
 
 
 def describe(settings, dataset):
@@ -125,8 +124,8 @@ def _named(recipe, depth):
 
 def _options(spec):
     """Return the fewest options that make ``spec`` from family, depth and data, or None if the command lacks some."""
-    options = {field: getattr(spec, field) for field in OPTIONS if getattr(spec, field) is not None}
-    for field in OPTIONS:
+    options = {field: getattr(spec, field) for field in CHOICES if getattr(spec, field) is not None}
+    for field in CHOICES:
         fewer = {name: value for name, value in options.items() if name != field}
         if _makes(spec, fewer):
             options = fewer
