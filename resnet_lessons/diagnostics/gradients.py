@@ -5,7 +5,7 @@ from resnet_lessons import backend
 import keras
 import numpy as np
 
-from .units import puts_out_logits
+from .units import main_convolutions, puts_out_logits
 
 
 def gradient_norms(model, x, y):
@@ -31,7 +31,6 @@ def gradient_norms(model, x, y):
         variable.path: np.linalg.norm(gradient.astype("float64"))
         for variable, gradient in zip(model.trainable_variables, gradients, strict=True)
     }
-    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-    convolutions = [layer for layer in convolutions if "_shortcut_" not in layer.name and "_gate" not in layer.name]
+    convolutions = main_convolutions(model)
     norms = np.array([by_variable[layer.kernel.path] for layer in convolutions])
     return [layer.name for layer in convolutions], norms

@@ -1,13 +1,11 @@
 """How large the signals are that a network's layers put out."""
 
-import re
-
 from resnet_lessons import backend  # noqa: F401 - loads Keras without its start-up messages
 
 import keras
 import numpy as np
 
-from .units import BATCH
+from .units import BATCH, main_convolutions
 
 
 def layer_responses(model, x):
@@ -24,8 +22,7 @@ def layer_responses(model, x):
         The names of the convolutions from first to last, and the standard deviations in inference mode, (L,) float64.
         Those on shortcuts and gates are not among them.
     """
-    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-    convolutions = [layer for layer in convolutions if re.fullmatch(r"(stem|stage\d+_block\d+)_conv\d+", layer.name)]
+    convolutions = main_convolutions(model)
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     followed_by = {norm.input.name: norm for norm in norms}
     tensors = [followed_by.get(layer.output.name, layer).output for layer in convolutions]

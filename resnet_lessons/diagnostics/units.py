@@ -61,6 +61,12 @@ def puts_out_logits(model):
     return activation is keras.activations.linear
 
 
+def main_convolutions(model):
+    """List a model's convolutions from first to last, those on shortcuts and gates left out."""
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    return [layer for layer in convolutions if "_shortcut_" not in layer.name and "_gate" not in layer.name]
+
+
 def inference(model, x):
     """Return the outputs for (B, ...) images, in inference mode, as one array."""
     parts = [x[start : start + BATCH] for start in range(0, len(x), BATCH)]
@@ -94,7 +100,7 @@ def removed(model, name):
     """
     if name not in unit_names(model):
         raise ValueError(f"The network has the units {', '.join(unit_names(model))}. Received: {name!r}.")
-    layers = [layer for layer in layers_of(model, name) if layer.weights]
+    layers = _weighted(model, name)
     if any("_gate" in layer.name for layer in layers):
         raise ValueError(f"{name} has a gate, which weighs its shortcut. Choose a network with skip='identity'.")
     with weights_kept(layers):
