@@ -94,3 +94,6 @@ def test_in_words():
     assert plots.network_in_words(Spec("plain", 8)).endswith(
         "pairs of convolutions on feature maps of 32x32x16, 16x16x32, 8x8x64."
     )
+    assert "three stages of 3 triples of convolutions on" in plots.network_in_words(
+        Spec("plain", 29, block="bottleneck")
+    )

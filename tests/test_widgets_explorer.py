@@ -110,6 +110,16 @@ def test_what_ships_can_be_shown():
         assert picture(widgets.recorded_image(record.spec))[0]
 
 
+def test_what_ships_is_read_once(monkeypatch):
+    load, read = results.load, []
+    monkeypatch.setattr(recorded_runs.results, "load", lambda *args: read.append(args) or load(*args))
+    recorded_runs._shipped.cache_clear()
+    for depth in (20, 56):
+        widgets.recorded_table(Spec("v1", depth))
+        widgets.recorded_image(Spec("v1", depth))
+    assert len(read) == 1
+
+
 # The page
 
 
@@ -180,6 +190,12 @@ def test_timing_is_off_while_a_net_trains(explorer):
     for state, disabled in (("training", True), ("stopping", True), ("stopped", False), ("finished", False)):
         explorer.trainer.set_trait("state", state)
         assert explorer.picker.timer.disabled is disabled
+
+
+def test_timing_is_off_on_a_page_made_while_a_net_trains(tmp_path, recorded, monkeypatch):
+    monkeypatch.setattr(widgets.LiveTrainer, "_look", lambda trainer, *_: trainer.set_trait("state", "training"))
+    page = widgets.Explorer(Images(), tmp_path / "runs", names=NAMES, recorded=recorded)
+    assert page.picker.timer.disabled
 
 
 def test_the_times_are_those_of_the_recipes_to_choose_from(explorer, monkeypatch):

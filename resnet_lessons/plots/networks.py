@@ -48,7 +48,8 @@ def network_in_words(spec):
     """Return what ``network_diagram`` shows, in one sentence, for readers who do not see it."""
     _, *stages, _ = _boxes(spec)[1:]
     shapes = ", ".join(shape for _, _, shape, _ in stages)
-    units = "pairs of convolutions" if spec.family == "plain" else f"{spec.block} units"
+    together = {"basic": "pairs", "bottleneck": "triples"}[spec.block]
+    units = f"{together} of convolutions" if spec.family == "plain" else f"{spec.block} units"
     dotted = sum(styles.count(":") for *_, styles in stages)
     shortcuts = "" if spec.family == "plain" else f", {3 * spec.n - dotted} solid shortcuts and {dotted} dotted"
     return f"{spec.name}: three stages of {spec.n} {units} on feature maps of {shapes}{shortcuts}."
@@ -70,7 +71,7 @@ def _boxes(spec):
 
 
 def _arcs(spec, stage):
-    """List the line style of each unit's shortcut, "-" or ":"; None for a plain pair."""
+    """List the line style of each unit's shortcut, "-" or ":"; None in a plain net."""
     if spec.family == "plain":
         return [None] * spec.n
     changes = stage > 1 or spec.outer_widths[0] != spec.width  # so the stage's first unit changes the dimensions

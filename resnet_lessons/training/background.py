@@ -123,9 +123,12 @@ class _Watch(StepLog):
         self._first = None  # when the first update of this call was done
 
     def progress(self):
-        """Return it; lists only grow, so a copy of one is what it was at some moment."""
-        errors = np.array(self.error, "float32")
-        return Progress(self.phase, self.first_step, errors, tuple(self.epochs), self._left(len(errors)))
+        """Return it; lists only grow, so a copy of one is what it was at some moment.
+
+        The phase is read first: once it is "ended", all the rest is there.
+        """
+        phase, errors = self.phase, np.array(self.error, "float32")
+        return Progress(phase, self.first_step, errors, tuple(self.epochs), self._left(len(errors)))
 
     def _left(self, made):
         if made < 2 or self._first is None:
@@ -166,9 +169,9 @@ class _Watch(StepLog):
         """Note that validation begins; the test itself is not watched."""
         self.enter("validating")
 
-    def on_epoch_end(self, epoch, logs):
-        """Take the epoch's line."""
-        super().on_epoch_end(epoch, logs)
+    def on_epoch_end(self, epoch, logs):  # noqa: ARG002
+        """Take the epoch's line from the folder; one of our own would count the writing of the checkpoint too."""
+        self.epochs = RunFolder(self._out).lines()
         self.enter("training")
 
     def on_train_end(self, logs=None):  # noqa: ARG002

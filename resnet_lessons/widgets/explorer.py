@@ -58,6 +58,7 @@ class Explorer(ipywidgets.VBox):
         traitlets.dlink((self.schedule, "recipe"), (self.trainer, "recipe"))
         self.picker.observe(self._choose, "spec")
         self.trainer.observe(self._leave_the_machine_alone, "state")
+        self._leave_the_machine_alone({"new": self.trainer.state})  # it may show what another page trains
         self._show_recorded()
 
     def __repr__(self):

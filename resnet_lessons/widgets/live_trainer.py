@@ -7,6 +7,7 @@ kernel too.
 
 import asyncio
 import contextlib
+import functools
 import html
 import signal
 import threading
@@ -30,7 +31,9 @@ STOPPING = {  # by phase; in the others batches of images are looked at
     "starting": "Stopping. The network is being built; its first update, once begun, is made to its end.",
     "training": "Stopping after the update under way.",
 }
-_running = weakref.WeakSet()  # trainers that train
+ELSEWHERE = "A training runs on another page of this notebook. Stop it there, or restart the kernel."
+_running = weakref.WeakSet()  # trainers that train, or show what another one trains
+_beginning = threading.Lock()  # held while a trainer looks for the others and begins
 
 
 class LiveTrainer(ipywidgets.VBox):
@@ -60,8 +63,9 @@ class LiveTrainer(ipywidgets.VBox):
 
     def __init__(self, dataset, spec, recipe, folder="runs/explorer", seed=0, **options):
         self.dataset, self.folder, self.run, self.error = dataset, Path(folder), None, None
-        self._options, self._training, self._loop, self._lock = options, None, None, threading.Lock()
+        self._options, self._training, self._loop = options, None, None
         self._drawn = self._last = None
+        self._pages = []  # the trainers that show this one's training, itself among them
         self._awaited = False  # whether the loop has yet to make a redrawing that it was asked for
         self._make_parts()
         buttons = ipywidgets.HBox([self._train, self._stop, self._resume], layout={"flex_flow": "row wrap"})
@@ -110,28 +114,52 @@ class LiveTrainer(ipywidgets.VBox):
     def train(self):
         """Begin the run that is chosen, or go on with it, and return at once; nothing happens if one is under way.
 
-        If the folder holds another run, that is the ``error``, and nothing is begun.
+        If another trainer of this kernel has begun it, this one shows it and can stop it. If the folder holds another
+        run, or another one is under way among the same runs, that is the ``error``, and nothing is begun.
         """
-        with self._lock:
+        said = ""
+        with _beginning:
             if self._training is not None:
                 return
             self.run, self.error = None, refusal(self.out, self._wanted(), self.dataset)
             if self.error is None:
-                self._begin()
+                other = self._elsewhere()
+                if other is None:
+                    self._begin()
+                elif not self._join(*other):
+                    said, self.error = ELSEWHERE, RuntimeError(ELSEWHERE)
         if self._training is None:
-            self._look()
+            self._look(before=said)
             return
         _listen_for_interrupts()
         self.set_trait("state", "training")
         self._redraw()
 
     def _begin(self):
-        self._loop, self._awaited = _running_loop(), False
-        watch = {"changed": self._ask_to_redraw, "every": PACE}
+        self._loop, self._awaited, self._pages = _running_loop(), False, [self]
+        watch = {"changed": functools.partial(_ask_to_redraw, self._pages), "every": PACE}
         self._training = self._last = training.Background(
             self.spec, self.recipe, self.dataset, self.out, self.seed, **watch, **self._options
         )
         _running.add(self)
+
+    def _elsewhere(self):
+        """Return the training of another trainer with the same folder of runs, and who shows it; None without one."""
+        for other in list(_running):
+            current = other._training
+            if current is not None and not current.done and other.folder.resolve() == self.folder.resolve():
+                return current, other._pages
+        return None
+
+    def _join(self, current, pages):
+        """Show another trainer's training from now on if it is of the run that is chosen; return whether it is."""
+        if not self._chosen(current) or current.out.name != self.out.name:
+            return False
+        self._loop, self._awaited, self._pages = _running_loop(), False, pages
+        pages.append(self)  # before the redrawing that is to come, which sees an end that was told before
+        self._training = self._last = current
+        _running.add(self)
+        return True
 
     def stop(self):
         """Ask the training to stop after the update under way, and return at once."""
@@ -222,7 +250,7 @@ class LiveTrainer(ipywidgets.VBox):
         self.set_trait("state", state)  # last: whoever observes it may choose or begin another run, which is shown then
 
     def _end(self, current):
-        with self._lock:
+        with _beginning:
             self.run, self.error, self._training = current.run, current.error, None
         _running.discard(self)
 
@@ -246,7 +274,7 @@ class LiveTrainer(ipywidgets.VBox):
             "stopping": lambda: STOPPING.get(progress.phase, "Stopping after the batch of images under way."),
             "stopped": lambda: f"Stopped after update {progress.step:,}. {kept_words(progress.epochs, steps)}",
             "finished": lambda: result_words(current.run.test_error, self.dataset.title),
-            "failed": lambda: f"Failed after update {progress.step:,}. {error_words(current.error)}",
+            "failed": lambda: f"{_failed(progress)} {error_words(current.error)}",
         }[state]()
         return f"{_name(current.spec, current.recipe, current.seed)}: {said}"
 
@@ -255,11 +283,20 @@ class LiveTrainer(ipywidgets.VBox):
         if self._training is not None:
             return
         state, epochs, said, *more = found(self.out, self._wanted(), self.dataset)
+        if state != "failed" and self._joined():
+            self._redraw()
+            return
         self._say(state, before, f"{_name(self.spec, self.recipe, self.seed)}: {said}", *more)
         self._progress.value = ""
         self._enable(state)
         self._draw(self, epochs)
         self.set_trait("state", state)
+
+    def _joined(self):
+        """Join the training of the run that is chosen, if another trainer has begun it; return whether."""
+        with _beginning:
+            other = self._elsewhere()
+            return other is not None and self._join(*other)
 
     def _say(self, state, *sentences):
         role = "alert" if state == "failed" else "status"  # a screen reader says it whenever it is another
@@ -298,6 +335,17 @@ class LiveTrainer(ipywidgets.VBox):
 
 def _name(spec, recipe, seed):
     return f"{spec.name} by {recipe.name}, seed {seed}"
+
+
+def _failed(progress):
+    """Say after which update a training failed, if it made any of its own."""
+    return f"Failed after update {progress.step:,}." if len(progress.step_error) else "Failed."
+
+
+def _ask_to_redraw(pages):
+    """Ask the trainers that show a training; another one may join them meanwhile."""
+    for page in tuple(pages):
+        page._ask_to_redraw()
 
 
 def _running_loop():

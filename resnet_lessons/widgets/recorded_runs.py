@@ -1,5 +1,6 @@
 """The runs of a network that ship with the package: a table of them, and their curves; lesson 10."""
 
+import functools
 import statistics
 
 from resnet_lessons import plots, results
@@ -12,7 +13,14 @@ MOST = len(plots.DASHES)  # lines that a figure tells apart
 
 def recorded_groups(spec, folder=None):
     """Return the recorded runs of exactly this network, a list of ``results.Group``."""
-    return list(results.groups([record for record in results.load(folder) if record.spec == spec]))
+    records = _shipped() if folder is None else results.load(folder)
+    return list(results.groups([record for record in records if record.spec == spec]))
+
+
+@functools.cache
+def _shipped():
+    """Load the records of the package once: they do not change, and a slider asks for them at every step."""
+    return results.load()
 
 
 def recorded_table(spec, folder=None):

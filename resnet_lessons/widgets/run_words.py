@@ -7,6 +7,7 @@ from .tables import html_table
 
 SHOWN = 8  # epochs, the last ones
 WINDOW = 10  # updates that an error is a mean over
+ANOTHER = "On this page: choose another recipe or seed."  # the page has no field for a folder
 
 
 def epoch_table(epochs):
@@ -79,6 +80,8 @@ def epochs_are(epochs):
 
 def error_words(error):
     """Say in a sentence what ended a training: the package's own errors say what to do, of others the kind is told."""
-    if isinstance(error, training.FolderError | training.Diverged):
+    if isinstance(error, training.Diverged):
+        return f"{error} {ANOTHER}"
+    if isinstance(error, training.FolderError):
         return str(error)
     return f"{type(error).__name__}: {error}"

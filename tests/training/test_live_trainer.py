@@ -183,7 +183,9 @@ def test_a_finished_run_is_found_again(reference, tmp_path):
     assert (again.state, enabled(again), rows(again)) == ("ready", ["Train"], [])
 
 
-def test_two_presses_start_one_run(trainer, monkeypatch):
+@pytest.fixture
+def begun_runs(monkeypatch):
+    """List the trainings that are begun; none of them really trains."""
     started = []
 
     class Counted(Idle):
@@ -193,14 +195,95 @@ def test_two_presses_start_one_run(trainer, monkeypatch):
             super().__init__(*args, **options)
 
     monkeypatch.setattr(live_trainer.training, "Background", Counted)
+    return started
+
+
+def test_two_presses_start_one_run(trainer, begun_runs):
     threads = [threading.Thread(target=trainer.train) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     button(trainer, "Train").click()
-    assert len(started) == 1
+    assert len(begun_runs) == 1
     assert trainer.state == "training"
+
+
+# Two pages in one kernel
+
+
+def test_presses_on_two_pages_start_one_run(trainer, begun_runs, tmp_path):
+    pages = [trainer, trainer_of(tmp_path)]
+    threads = [threading.Thread(target=page.train) for page in pages]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(begun_runs) == 1
+    assert [page.state for page in pages] == ["training"] * 2
+
+
+def test_another_run_is_refused_while_one_trains_on_another_page(trainer, begun_runs, tmp_path):
+    other = trainer_of(tmp_path)
+    other.seed = 1
+    trainer.train()
+    button(other, "Train").click()
+    assert len(begun_runs) == 1
+    assert (other.state, enabled(other)) == ("ready", ["Train"])
+    said = "A training runs on another page of this notebook. Stop it there, or restart the kernel."
+    assert f"<p>{said}</p>" in words(other)
+    with pytest.raises(RuntimeError, match=said):
+        other.wait()
+    trainer.stop()
+    button(other, "Train").click()
+    assert (len(begun_runs), other.state) == (2, "training")
+    other.stop()
+
+
+def test_a_recipe_of_the_same_name_is_not_shown_for_the_one_that_trains(trainer, begun_runs, tmp_path):
+    trainer.train()
+    same_name = dataclasses.replace(HELD_BACK, learning_rate=0.05)
+    other = widgets.LiveTrainer(dataset(), DROPPING, same_name, tmp_path / "runs", **OPTIONS)
+    button(other, "Train").click()
+    assert (other.state, len(begun_runs)) == ("ready", 1)
+
+
+def test_runs_of_another_folder_are_no_pages_concern(trainer, begun_runs, tmp_path):
+    trainer.train()
+    other = trainer_of(tmp_path / "elsewhere")
+    other.train()
+    assert len(begun_runs) == 2
+    other.stop()
+
+
+def test_a_page_made_while_the_run_trains_shows_it_and_stops_it(trainer, monkeypatch, tmp_path):
+    """As when the cell that makes the page is run again."""
+    monkeypatch.setattr(live_trainer, "PACE", 0.0)
+    trainer.recipe = ENDLESS
+
+    async def cells():
+        trainer.train()
+        while trainer.progress.step < 5:
+            await asyncio.sleep(0.01)
+        again = widgets.LiveTrainer(dataset(), DROPPING, ENDLESS, tmp_path / "runs", **OPTIONS)
+        assert (again.state, enabled(again)) == ("training", ["Stop"])
+        shown = [moving(page) for page in (trainer, again)]
+        while any(moving(page) == before for page, before in zip((trainer, again), shown, strict=True)):
+            await asyncio.sleep(0.01)
+        button(again, "Stop").click()
+        run = await again.finished()
+        while trainer.state != "stopped":
+            await asyncio.sleep(0.01)
+        return again, run
+
+    again, run = asyncio.run(asyncio.wait_for(cells(), 60))
+    assert run is again.run is trainer.run
+    assert not run.finished
+    assert (again.state, enabled(again), enabled(trainer)) == ("stopped", ["Resume"], ["Resume"])
+    assert words(again) == words(trainer)
+
+
+# The picture
 
 
 def test_the_picture_is_that_of_the_run_that_is_chosen(trainer, reference):
@@ -661,7 +744,9 @@ def test_a_run_that_diverges_says_so(trainer):
         trainer.wait()
     assert trainer.state == "failed"
     assert isinstance(trainer.error, training.Diverged)
-    assert "Training diverged" in words(trainer)
+    assert re.search(r"Failed after update [1-9]\d*\. Training diverged", words(trainer))
+    assert "On this page: choose another recipe or seed." in words(trainer)  # it has no field for a folder
+    assert "On this page" not in str(trainer.error)
     assert 'role="alert"' in words(trainer)
     assert enabled(trainer) == ["Resume"]
 
@@ -671,7 +756,7 @@ def test_a_folder_in_use_is_said_and_can_be_tried_again(trainer):
         trainer.train()
         with pytest.raises(training.FolderError):
             trainer.wait()
-    assert "Another process is training in" in words(trainer)
+    assert "seed 0: Failed. Another process is training in" in words(trainer)
     button(trainer, "Resume").click()
     assert trainer.state == "training"
     trainer.stop()
