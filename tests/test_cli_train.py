@@ -390,7 +390,7 @@ def test_the_rates_in_words_are_the_recipes(name, depth):
 
 def test_a_recipe_in_words_names_the_rest():
     said = words.recipe(recipes.get("fast-accuracy"), 45_000)
-    assert "SGD with Nesterov 0.9, weight decay 0.0005 on kernels, augmentation pad-crop-flip" in said
+    assert "SGD with Nesterov momentum 0.9, weight decay 0.0005 on kernels, augmentation pad-crop-flip" in said
     adam = words.recipe(recipes.get("keras-example"), 45_000)
     assert "Adam, weight decay 0.0002 on convolutions, augmentation shift-flip" in adam
     early = Recipe("early", steps=1000, drops=(0.1, 0.5), warmup_steps=200, warmup_rate=0.05)

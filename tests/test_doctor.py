@@ -129,7 +129,7 @@ def test_a_probe_brings_what_the_child_saw():
             marks=pytest.mark.skipif(os.name == "nt", reason="a POSIX matter"),
         ),
         ("import time; time.sleep(60)", "not loaded after 0.5 s"),
-        ("pass", "loads, but answers 'nothing' when asked what it sees"),
+        ("pass", "loads, but answers nothing when asked what it sees"),
         ("print('All is well.')", "loads, but answers 'All is well.' when asked what it sees"),
         ("print('[1, 2]')", "loads, but answers '[1, 2]' when asked what it sees"),
     ],

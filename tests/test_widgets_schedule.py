@@ -54,7 +54,7 @@ def test_a_recipe_of_one_update():
 
 def test_the_sentence_says_what_the_recipe_holds():
     said = schedule_viewer.recipe_words(recipes.get("fast-accuracy"))
-    assert said.startswith("fast-accuracy: 14,080 updates of 128 images, SGD with Nesterov 0.9, weight")
+    assert said.startswith("fast-accuracy: 14,080 updates of 128 images, SGD with Nesterov momentum 0.9, weight")
     assert "weight decay 0.0005 on kernels" in said
     adam = schedule_viewer.recipe_words(recipes.get("keras-example"))
     assert "of 32 images, Adam, weight decay 0.0002 on convolutions, augmentation shift-flip" in adam

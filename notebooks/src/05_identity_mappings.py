@@ -1040,8 +1040,8 @@ plots.show(fig, alt, next((group.data_title for group in recorded), None))
 
 # %% [markdown]
 # **Figure.** Recorded errors, training as lines and validation as marks: the 20 and the 56 layers of version 1 end
-# with nearly the same. The marks scatter from pass to pass while the rate is high, and settle where it drops. The
-# legend says how many seeds a line is the mean of; the band spans them.
+# with nearly the same errors. The marks scatter from pass to pass while the rate is high, and settle where it
+# drops. The legend says how many seeds a line is the mean of; the band spans them.
 
 # %%
 variants = [Spec("v1", 20, skip=skip) for skip in specs.SKIPS] + [Spec("v1", 20, order=order) for order in specs.ORDERS]

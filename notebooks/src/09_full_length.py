@@ -587,7 +587,7 @@ print({run.data["source"] for run in long_runs})
 
 # %% [markdown]
 # The runs on the GPU were trained by JAX, those on the processor by TensorFlow; the last seven passes of "he2015"
-# were made by JAX on a processor, some seven to eleven times as slowly as TensorFlow made its fastest. A row may
+# were made by JAX on a processor, some ten to sixteen times as slowly as TensorFlow made its fastest. A row may
 # join both: what its seeds differ by includes that. On the GPU up to fourteen ran at a time, so their seconds are
 # those of a shared card. `keras-example-28140` is `keras-example` at a tenth of its updates: 20 passes over the
 # images, not 200.
@@ -721,8 +721,8 @@ for run in on_processors:
 # In the stored run the estimates agree to a tenth with the pace of the fastest epochs. The recorded runs took a
 # fifth to a half longer than the estimates; why, the log does not say.
 #
-# So a mean of wall-clock times says as much about the neighbours as about the program. For what a machine *can* do
-# take the fastest epochs; for a comparison let the two take turns, as in section 2, and quote a ratio.
+# So a mean of wall-clock times says as much about what else went on as about the program. For what a machine *can*
+# do take the fastest epochs; for a comparison let the two take turns, as in section 2, and quote a ratio.
 
 # %% [markdown]
 # ## 7 Reading a difference

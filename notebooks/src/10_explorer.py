@@ -61,10 +61,10 @@ explorer
 #   each epoch; the marks are the validation error.
 #
 # No cell is running while the net trains, so you can go on reading and running cells. (While a cell does run, the
-# curve waits for it, and so does a press of *Stop*; the training does not. Interrupting the kernel ends both.) The
-# run is a folder below `runs/explorer`. Close this tab, restart the kernel, come back tomorrow: choose the same
-# network, recipe and seed, and the page finds the run. The page also runs on its own, without a notebook: in the
-# folder of the course's repository call `make app`, or `python notebooks/app.py`.
+# curve waits for it, and so does a press of *Stop*; the training does not. Interrupting the kernel ends the cell
+# and the training.) The run is a folder below `runs/explorer`. Close this tab, restart the kernel, come back
+# tomorrow: choose the same network, recipe and seed, and the page finds the run. The page also runs on its own,
+# without a notebook: in the folder of the course's repository call `make app`, or `python notebooks/app.py`.
 #
 # The page of the stored notebook does not move. What it would show for some networks, as a table:
 
@@ -220,7 +220,7 @@ checks.largest_n(largest_n)
 #
 # ### Does time follow work?
 #
-# **Predict.** ResNet-20 makes 3.3 times the multiply-adds of ResNet-8, and a tenth less than 29 layers of
+# **Predict.** ResNet-20 makes 3.3 times the multiply-adds of ResNet-8, and a twelfth less than 29 layers of
 # bottlenecks. How do the times of an update compare in each pair?
 
 # %% tags=["nbval-ignore-output"]

@@ -45,7 +45,8 @@ with _START_UP:
     # oneDNN's convolutions on every x86 processor. On Linux TensorFlow takes them only where the processor has VNNI or
     # 16-bit instructions; elsewhere it trains half as fast without them (docs/performance.md). It reads the variable
     # when it is loaded: to set it later would only claim, in a run's provenance, what is not so.
-    if platform.machine() in ("x86_64", "AMD64") and "tensorflow" not in sys.modules:
+    wanted = os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" and "tensorflow" not in sys.modules
+    if wanted and platform.machine() in ("x86_64", "AMD64"):
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
         import keras

@@ -12,7 +12,7 @@ def recipe(chosen, images):
     """
     passes = chosen.steps * chosen.batch_size / images
     length, method = recipes.in_words(chosen)
-    times = f"{passes:,.0f}" if passes >= 1000 else f"{passes:.3g}"
+    times = f"{passes:,.0f}" if passes >= 999.5 else f"{passes:.3g}"
     return f"{length}, {times} times all images\nlearning rate {_rates(chosen)}\n{method}"
 
 

@@ -88,4 +88,5 @@ def _answer(child):
     try:
         return Probe(**json.loads(lines[-1]))
     except (IndexError, ValueError, TypeError):
-        return Probe(error=f"loads, but answers {(lines or ['nothing'])[-1][:80]!r} when asked what it sees")
+        answer = repr(lines[-1][:80]) if lines else "nothing"
+        return Probe(error=f"loads, but answers {answer} when asked what it sees")

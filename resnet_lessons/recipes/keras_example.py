@@ -1,4 +1,4 @@
-"""The faults of a well-known script, and how the recipe "keras-example" mends them, one by one.
+"""The faults of a well-known script, and how the recipe "keras-example" mends them, one by one, but for the last.
 
 The script is ``examples/cifar10_resnet.py`` of Keras, as it was last published; what is said of Keras was seen under
 Keras 3.15. A lesson prints the table.
@@ -71,6 +71,6 @@ KERAS_EXAMPLE_MENDED = (
     Mended(
         "ResNet-20 v1 starts from a loss of about 5, where guessing among ten classes has ln 10, or 2.3.",
         "It stays so: the network is the script's own.",
-        "A net with other initial weights would be another one. At first it has certainties to unlearn.",
+        "A net with other initial weights would be another one. It begins sure of wrong answers.",
     ),
 )

@@ -14,7 +14,7 @@ def in_words(recipe):
     length = f"{recipe.name}: {recipe.steps:,} updates of {recipe.batch_size} images"
     method = ["Adam"]
     if recipe.optimizer == "sgd":
-        method = [f"SGD with {'Nesterov' if recipe.nesterov else 'momentum'} {recipe.momentum:g}"]
+        method = [f"SGD with {'Nesterov ' if recipe.nesterov else ''}momentum {recipe.momentum:g}"]
     if recipe.weight_decay:
         method.append(f"weight decay {recipe.weight_decay:g} on {recipe.decay_on}")
     method.append("no augmentation" if recipe.augment == "none" else f"augmentation {recipe.augment}")

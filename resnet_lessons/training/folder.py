@@ -109,7 +109,7 @@ class RunFolder:
         try:
             with path.open("ab") as file:
                 file.write((json.dumps(line, allow_nan=False) + "\n").encode())
-                _flush(file)
+                disk.flush(file)
         except OSError as error:
             if path.exists():
                 os.truncate(path, size)
@@ -313,9 +313,4 @@ def _read_arrays(path):
 def _write(path, write):
     with path.open("wb") as file:
         write(file)
-        _flush(file)
-
-
-def _flush(file):
-    file.flush()
-    os.fsync(file.fileno())
+        disk.flush(file)

@@ -31,7 +31,7 @@ STOPPING = {  # by phase; in the others batches of images are looked at
     "starting": "Stopping. The network is being built; its first update, once begun, is made to its end.",
     "training": "Stopping after the update under way.",
 }
-ELSEWHERE = "A training runs on another page of this notebook. Stop it there, or restart the kernel."
+ELSEWHERE = "{} trains on another page of this notebook. Choose it here to watch and stop it."
 _running = weakref.WeakSet()  # trainers that train, or show what another one trains
 _beginning = threading.Lock()  # held while a trainer looks for the others and begins
 
@@ -115,7 +115,7 @@ class LiveTrainer(ipywidgets.VBox):
         """Begin the run that is chosen, or go on with it, and return at once; nothing happens if one is under way.
 
         If another trainer of this kernel has begun it, this one shows it and can stop it. If the folder holds another
-        run, or another one is under way among the same runs, that is the ``error``, and nothing is begun.
+        run, or another run is under way in the same folder of runs, that is the ``error``, and nothing is begun.
         """
         said = ""
         with _beginning:
@@ -126,8 +126,10 @@ class LiveTrainer(ipywidgets.VBox):
                 other = self._elsewhere()
                 if other is None:
                     self._begin()
-                elif not self._join(*other):
-                    said, self.error = ELSEWHERE, RuntimeError(ELSEWHERE)
+                elif not self._join(other):
+                    current = other._training
+                    said = ELSEWHERE.format(_name(current.spec, current.recipe, current.seed))
+                    self.error = RuntimeError(said)
         if self._training is None:
             self._look(before=said)
             return
@@ -144,19 +146,20 @@ class LiveTrainer(ipywidgets.VBox):
         _running.add(self)
 
     def _elsewhere(self):
-        """Return the training of another trainer with the same folder of runs, and who shows it; None without one."""
+        """Return another trainer that trains in the same folder of runs, or None."""
         for other in list(_running):
             current = other._training
             if current is not None and not current.done and other.folder.resolve() == self.folder.resolve():
-                return current, other._pages
+                return other
         return None
 
-    def _join(self, current, pages):
+    def _join(self, other):
         """Show another trainer's training from now on if it is of the run that is chosen; return whether it is."""
-        if not self._chosen(current) or current.out.name != self.out.name:
+        current, same = other._training, self.dataset.digest == other.dataset.digest and self._options == other._options
+        if not same or not self._chosen(current) or current.out.name != self.out.name:
             return False
-        self._loop, self._awaited, self._pages = _running_loop(), False, pages
-        pages.append(self)  # before the redrawing that is to come, which sees an end that was told before
+        self._loop, self._awaited, self._pages = _running_loop(), False, other._pages
+        self._pages.append(self)  # before the redrawing that is to come, which sees an end that was told before
         self._training = self._last = current
         _running.add(self)
         return True
@@ -296,7 +299,7 @@ class LiveTrainer(ipywidgets.VBox):
         """Join the training of the run that is chosen, if another trainer has begun it; return whether."""
         with _beginning:
             other = self._elsewhere()
-            return other is not None and self._join(*other)
+            return other is not None and self._join(other)
 
     def _say(self, state, *sentences):
         role = "alert" if state == "failed" else "status"  # a screen reader says it whenever it is another

@@ -230,8 +230,8 @@ def test_another_run_is_refused_while_one_trains_on_another_page(trainer, begun_
     button(other, "Train").click()
     assert len(begun_runs) == 1
     assert (other.state, enabled(other)) == ("ready", ["Train"])
-    said = "A training runs on another page of this notebook. Stop it there, or restart the kernel."
-    assert f"<p>{said}</p>" in words(other)
+    said = f"{trainer.spec.name} by {trainer.recipe.name}, seed 0 trains on another page of this notebook."
+    assert f"<p>{said} Choose it here to watch and stop it.</p>" in words(other)
     with pytest.raises(RuntimeError, match=said):
         other.wait()
     trainer.stop()
