@@ -9,17 +9,15 @@ import asyncio
 import contextlib
 import functools
 import html
-import signal
 import threading
-import weakref
 from pathlib import Path
 
 from resnet_lessons import plots, recipes, specs, training
 
 import ipywidgets
 import traitlets
-from IPython import get_ipython
 
+from . import interrupts
 from .kept_runs import found, refusal, run_folder
 from .run_words import WINDOW, epoch_table, epochs_are, error_words, kept_words, progress_words, result_words
 from .tables import table_view
@@ -32,7 +30,6 @@ STOPPING = {  # by phase; in the others batches of images are looked at
     "training": "Stopping after the update under way.",
 }
 ELSEWHERE = "{} trains on another page of this notebook. Choose it here to watch and stop it."
-_running = weakref.WeakSet()  # trainers that train, or show what another one trains
 _beginning = threading.Lock()  # held while a trainer looks for the others and begins
 
 
@@ -133,7 +130,7 @@ class LiveTrainer(ipywidgets.VBox):
         if self._training is None:
             self._look(before=said)
             return
-        _listen_for_interrupts()
+        interrupts.listen()
         self.set_trait("state", "training")
         self._redraw()
 
@@ -143,11 +140,11 @@ class LiveTrainer(ipywidgets.VBox):
         self._training = self._last = training.Background(
             self.spec, self.recipe, self.dataset, self.out, self.seed, **watch, **self._options
         )
-        _running.add(self)
+        interrupts.running.add(self)
 
     def _elsewhere(self):
         """Return another trainer that trains in the same folder of runs, or None."""
-        for other in list(_running):
+        for other in list(interrupts.running):
             current = other._training
             if current is not None and not current.done and other.folder.resolve() == self.folder.resolve():
                 return other
@@ -161,7 +158,7 @@ class LiveTrainer(ipywidgets.VBox):
         self._loop, self._awaited, self._pages = _running_loop(), False, other._pages
         self._pages.append(self)  # before the redrawing that is to come, which sees an end that was told before
         self._training = self._last = current
-        _running.add(self)
+        interrupts.running.add(self)
         return True
 
     def stop(self):
@@ -255,7 +252,7 @@ class LiveTrainer(ipywidgets.VBox):
     def _end(self, current):
         with _beginning:
             self.run, self.error, self._training = current.run, current.error, None
-        _running.discard(self)
+        interrupts.running.discard(self)
 
     def _state_of(self, current):
         """Return the state of a training that is under way or has just ended."""
@@ -357,32 +354,3 @@ def _running_loop():
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-# Interrupts: the kernel hands one to the cell that runs, and ignores it if none does
-
-
-def _interrupted(*_):
-    """Stop every training; as a signal handler it may stand amid a drawing, so it draws nothing itself."""
-    for trainer in list(_running):
-        if trainer._ask_to_stop():
-            trainer._ask_to_redraw()
-
-
-def _after_cell(result):
-    """Stop every training if the cell that has just ended was interrupted."""
-    if isinstance(getattr(result, "error_in_exec", None), KeyboardInterrupt | asyncio.CancelledError):
-        _interrupted()
-
-
-def _listen_for_interrupts():
-    """Have the kernel tell of interrupts, in a cell and between cells; elsewhere ``wait`` hears of them itself."""
-    shell = get_ipython()
-    if shell is None:
-        return
-    if _after_cell not in shell.events.callbacks["post_run_cell"]:
-        shell.events.register("post_run_cell", _after_cell)
-    kernel = getattr(shell, "kernel", None)
-    # The kernel puts this handler back once the message that it is working on is done.
-    if getattr(kernel, "saved_sigint_handler", None) is signal.SIG_IGN:
-        kernel.saved_sigint_handler = _interrupted

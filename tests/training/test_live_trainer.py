@@ -691,7 +691,7 @@ class Result:
 @pytest.fixture
 def shell(monkeypatch):
     made = Shell()
-    monkeypatch.setattr(live_trainer, "get_ipython", lambda: made)
+    monkeypatch.setattr("resnet_lessons.widgets.interrupts.get_ipython", lambda: made)
     return made
 
 
