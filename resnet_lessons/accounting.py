@@ -35,6 +35,9 @@ class Count:
     def __mul__(self, times):
         return Count(*(times * value for value in dataclasses.astuple(self)))
 
+    def __str__(self):
+        return f"{self.parameters:,} parameters, {self.statistics:,} statistics, {self.multiply_adds:,} multiply-adds"
+
 
 NOTHING = Count(0, 0, 0)
 

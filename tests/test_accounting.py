@@ -337,3 +337,8 @@ def test_what_cannot_be_counted_is_refused(make, says):
 def test_count_takes_a_spec_only(spec):
     with pytest.raises(TypeError, match=r'spec must be a Spec, such as Spec\("v1", 20\)\. Received: '):
         accounting.count(spec)
+
+
+def test_a_count_is_printed_in_words_with_thousands_apart():
+    counted = accounting.count(Spec("v1", 20))
+    assert str(counted) == "269,722 parameters, 1,376 statistics, 40,551,040 multiply-adds"

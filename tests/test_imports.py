@@ -18,7 +18,8 @@ PLOTTING = {"matplotlib", "ipywidgets", "IPython"}
 MAY_IMPORT = {
     "specs": set(),
     "recipes": set(),
-    "results": {"specs", "recipes"},  # plain data that names a network and how it was trained
+    "tables": set(),
+    "results": {"specs", "recipes", "tables"},  # plain data that names a network and how it was trained
     "data": {"disk"},
     "machine": set(),  # what this process may use
     "disk": set(),  # what outlives a power failure
@@ -32,13 +33,13 @@ MAY_IMPORT = {
     "diagnostics": {"models", "backend", "disk"},
     "plots": {"results", "accounting"},
     "checks": {"models", "accounting", "diagnostics", "specs", "backend"},  # backend: as for batches
-    "widgets": {"plots", "accounting", "results", "training", "specs", "recipes"},
+    "widgets": {"plots", "accounting", "results", "training", "specs", "recipes", "tables"},
 }
 MAY_IMPORT["doctor"] = set(MAY_IMPORT) - {"checks", "widgets"}  # looks at everything a lesson leans on
 MAY_IMPORT["bench"] = {"models", "recipes", "batches", "training", "backend", "specs", "accounting", "machine"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - {"checks", "widgets"}
 MAY_IMPORT[""] = {"specs", "recipes", "results", "data"}  # the package itself: nothing that loads Keras
-WITHOUT_KERAS = {"", "specs", "recipes", "results", "data", "machine", "disk", "sweep"}
+WITHOUT_KERAS = {"", "specs", "recipes", "results", "data", "machine", "disk", "tables", "sweep"}
 WITH_PLOTS = {"plots", "widgets"}
 
 

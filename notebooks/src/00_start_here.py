@@ -40,7 +40,7 @@ from resnet_lessons import accounting, models
 from resnet_lessons.specs import Spec
 
 resnet_20 = Spec("v1", 20)
-print(resnet_20.name, accounting.count(resnet_20))
+print(f"{resnet_20.name}: {accounting.count(resnet_20)}")
 
 # %% [markdown]
 # Building it takes a moment. Every layer's name says where it stands.
@@ -48,7 +48,7 @@ print(resnet_20.name, accounting.count(resnet_20))
 # %%
 model = models.build(resnet_20)
 print(model.input_shape, "to", model.output_shape)
-print([layer.name for layer in model.layers if layer.name.startswith("stage2_block1")])
+print(*(layer.name for layer in model.layers if layer.name.startswith("stage2_block1")), sep="\n")
 
 # %% [markdown]
 # The count above came from a formula. Counting the weights of the built net must give the same:
@@ -77,9 +77,10 @@ assert all(first > 0 and update > 0 for first, update in timing.values())
 # A lesson trains in one of two modes (a third, smoke, is for tests):
 #
 # - **fast** (the default): all the training of a lesson is meant to take less than 90 seconds on two idle cores
-#   (lessons 05 and 06 take 120 and 140). The text says which conclusions that cannot support.
-# - **full**: long enough to see more, a quarter of an hour to an hour for most lessons, and two hours for 08. Set
-#   the environment variable `RESNET_LESSONS_MODE=full` before you start JupyterLab.
+#   (with its validation, that of lessons 05 and 06 takes 120 and 140). The text says which conclusions that cannot
+#   support.
+# - **full**: long enough to see more, a quarter of an hour to an hour for most lessons, and two hours for 08, which
+#   computes losses. Set the environment variable `RESNET_LESSONS_MODE=full` before you start JupyterLab.
 
 # %% tags=["nbval-ignore-output"]
 import numpy as np
@@ -125,7 +126,8 @@ plots.images(ax, dataset.x_train[:40])
 plots.show(fig, "The first forty training images of the data set at hand, in four rows.", dataset.title)
 
 # %% [markdown]
-# **Figure.** The first forty training images of the data set at hand; the line below says which it is.
+# **Figure.** The first forty training images of the data set at hand; the small line under the images says which it
+# is.
 #
 # To get CIFAR-10 (163 MiB), run this in a terminal. It shows its progress, resumes where it was cut, and checks what
 # it has got:

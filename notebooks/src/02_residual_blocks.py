@@ -145,15 +145,15 @@ for task, curves in losses.items():
 # its weights are zero? Scale the starting weights down and see.
 
 # %%
+print("weights times   toy        mean square of output   of output minus input")
 for scale in (1, 0.3, 0):
-    print(f"weights times {scale}:")
     for residual in (False, True):
         net = toy(residual)
         net.set_weights([scale * weights for weights in start])
         outputs = ops.convert_to_numpy(net(points))
         size, distance = np.mean(outputs**2), np.mean((outputs - points) ** 2)
         kind = "residual" if residual else "plain"
-        print(f"  {kind:8} mean square of the output {size:.2f}, of its distance from the input {distance:.2f}")
+        print(f"{scale:13}   {kind:8} {size:23.2f} {distance:23.2f}")
 
 # %% [markdown]
 # The plain toy tends to zero and forgets its input. The residual toy tends to the identity. (At full scale the plain
@@ -604,7 +604,7 @@ for option in ("A", "B"):
     shortcut = ops.convert_to_numpy(keras.Model(inputs, blocks.shortcut(inputs, inputs, unit))(feature_map))
     silent = int((shortcut == 0).all(axis=(0, 1, 2)).sum())
     kept = np.array_equal(shortcut[..., :16], feature_map[:, ::2, ::2])
-    print(f"{option}: {shortcut.shape}, {silent} channels of zeros, every second pixel as it was: {kept}")
+    print(f"{option}: {shortcut.shape}, {silent} channels of zeros, every second pixel kept: {kept}")
 
 # %% [markdown]
 # And C, in a unit that changes nothing about the dimensions, where A and B leave x as it is?
@@ -851,7 +851,8 @@ for depth in (20, 56):
     best = min(100 * record.log[-1].train_error for record in plain.records)  # %, in the last epoch
     for what, goal in {"mean of its seeds": plain.train_error[0], "best of them": best}.items():
         steps = [next(e.step for e in record.log if 100 * e.train_error <= goal) for record in residual.records]
-        print(f"plain-{depth}, {what}: {goal:.1f}% at the end; v1-{depth} is there after", *steps, "updates")
+        print(f"plain-{depth} ends at {goal:.1f}% ({what}),")
+        print(f"  v1-{depth} is there after", *(f"{step:,}" for step in steps), "updates")
 results.table(recorded, columns=["network", "parameters", "recipe", "data"], recorded_only=True, tablefmt="html")
 
 # %% [markdown]

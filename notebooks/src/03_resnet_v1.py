@@ -634,8 +634,8 @@ print("as many parameters as v1:", original.count_params() == net.count_params()
 import textwrap
 
 for number, entry in enumerate(recipes.KERAS_EXAMPLE_MENDED, start=1):
-    print(f"{number}. {entry.fault}")
-    print(textwrap.fill(f"-> {entry.mended} {entry.reason}", 100, initial_indent="   ", subsequent_indent="      "))
+    print(textwrap.fill(f"{number}. {entry.fault}", 72, subsequent_indent="   "))
+    print(textwrap.fill(f"-> {entry.mended} {entry.reason}", 72, initial_indent="   ", subsequent_indent="      "))
 
 # %% [markdown]
 # ## 4 Train it

@@ -253,15 +253,14 @@ plots.show(fig, alt)
 # The nets differ in the kind of unit and in the number of units in each stage.
 
 # %%
-import tabulate
-from resnet_lessons import models
+from resnet_lessons import models, tables
 
 rows = []
 for depth, (block, units) in models.IMAGENET.items():
     convolutions = {"basic": 2, "bottleneck": 3}[block] * sum(units)
     rows.append([f"ResNet-{depth}", block, *units, f"1 + {convolutions} + 1 = {convolutions + 2}"])
 header = ["network", "unit", "56x56", "28x28", "14x14", "7x7", "layers"]
-tabulate.tabulate(rows, header, tablefmt="html")
+tables.html_table(rows, header, ["left", "left"] + 4 * ["right"] + ["left"])
 
 # %% [markdown]
 # The layers are those with weights on the longest path: the first convolution, those of the units, and the dense
@@ -334,8 +333,8 @@ del own  # 100 MB
 # %%
 with keras.StatelessScope(initialize_variables=False):
     counted = accounting.account(resnet_50()).total
-print("ours:       ", counted)
-print("the package:", accounting.planned(models.imagenet, 50).total)
+print("ours:", counted, sep="\n  ")
+print("the package:", accounting.planned(models.imagenet, 50).total, sep="\n  ")
 
 # %% [markdown]
 # `accounting.planned` does the same for any function that builds a model. `parameters` are what gradient descent
@@ -364,7 +363,7 @@ for name, (_, _, printed) in networks.items():
     rows.append([name, f"{total.parameters:,}", f"{total.multiply_adds:,}", f"{billions:.3f}", printed, match])
 header = ["network", "parameters (computed)", "multiply-adds (computed)", "in 1e9 (computed)"]
 header += ["in 1e9, the paper (quoted)", "does ours round to it?"]
-tabulate.tabulate(rows, header, tablefmt="html", disable_numparse=True, colalign=["left"] + 5 * ["right"])
+tables.html_table(rows, header, ["left"] + 5 * ["right"])
 
 # %% [markdown]
 # Look back at your guesses. ResNet-152 has eight times the layers of VGG-19, with 57% of its multiply-adds and 42% of
@@ -444,7 +443,7 @@ errors = {  # name: arguments of models.imagenet, and the error in percent, He e
 costs = {name: accounting.planned(models.imagenet, **arguments).total for name, (arguments, _) in errors.items()}
 rows = [[name, f"{costs[name].parameters:,}", f"{error:.2f}"] for name, (_, error) in errors.items()]
 header = ["network", "parameters (computed)", "top-1 error, % (quoted)"]
-tabulate.tabulate(rows, header, tablefmt="html", disable_numparse=True, colalign=["left", "right", "right"])
+tables.html_table(rows, header, ["left", "right", "right"])
 
 # %%
 lines = {"plain": ["plain-18", "plain-34"], "ResNet, option A": ["ResNet-18 A", "ResNet-34 A"]}
@@ -485,7 +484,7 @@ print(f"unit: {weights[0]:,} and {weights[1]:,} weights, ratio {weights[1] / wei
 option = {letter: accounting.planned(models.imagenet, 50, shortcut=letter).total for letter in "BC"}
 for what in ("parameters", "multiply_adds"):
     b, c = (getattr(option[letter], what) for letter in "BC")
-    print(f"ResNet-50, {what}: {b:,} with option B, {c:,} with C, {100 * (c / b - 1):.0f}% more")
+    print(f"ResNet-50, {what}: B {b:,}, C {c:,}, {100 * (c / b - 1):.0f}% more")
 
 # %% [markdown]
 # A unit nearly doubles: the projection joins the two wide ends, where the channels are. The whole net grows by less,
@@ -699,7 +698,7 @@ nets = {
     "ResNet50:": strided(keras.applications.ResNet50, weights=None),
 }
 for name, names in nets.items():
-    print(textwrap.fill(" ".join([name, *names]), 100, subsequent_indent=" " * 11))
+    print(textwrap.fill(" ".join([name, *names]), 72, subsequent_indent=" " * 11, break_on_hyphens=False))
 
 # %% [markdown]
 # After the stem, `keras.applications.ResNet50` has its strides in the first 1x1 convolution of a unit and in its

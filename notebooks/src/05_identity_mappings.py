@@ -898,7 +898,7 @@ for stage in (1, 2, 3):
 # or 50 million?
 
 # %%
-import tabulate
+from resnet_lessons import tables
 
 rows = []
 for n in (2, 3, 6, 12, 18, 111):
@@ -906,7 +906,7 @@ for n in (2, 3, 6, 12, 18, 111):
     count = accounting.count(spec)
     rows.append([n, spec.depth, f"{count.parameters:,}", f"{count.multiply_adds / 1e6:,.0f} million"])
 header = ["n", "layers 9n+2", "parameters", "multiply-adds per image"]
-tabulate.tabulate(rows, header, tablefmt="html", disable_numparse=True, colalign=["right"] * 4)
+tables.html_table(rows, header, ["right"] * 4)
 
 # %% [markdown]
 # The last two are the paper's ResNet-164 and ResNet-1001. The latter has nine times the layers of the paper's
@@ -1046,7 +1046,8 @@ plots.show(fig, alt, next((group.data_title for group in recorded), None))
 # %%
 variants = [Spec("v1", 20, skip=skip) for skip in specs.SKIPS] + [Spec("v1", 20, order=order) for order in specs.ORDERS]
 recorded = results.groups(data="cifar10", recipe="short", specs=nets + variants)
-columns = ["network", "exactly", "parameters", "train", "recorded", "data"]
+columns = ["network", "exactly", "parameters", "train", "recorded"]
+print("all on", *{group.data_title for group in recorded})
 results.table(recorded, columns=columns, recorded_only=True, tablefmt="html")
 
 # %% [markdown]
@@ -1086,7 +1087,7 @@ for name, spec in twenty.items():
     count = accounting.count(spec)
     rows.append([name, f"{count.parameters:,}", f"{count.parameters + count.statistics:,}"])
 header = ["ResNet-20", "trained", "with batch norm's statistics"]
-tabulate.tabulate(rows, header, tablefmt="html", disable_numparse=True, colalign=["left", "right", "right"])
+tables.html_table(rows, header, ["left", "right", "right"])
 
 # %% [markdown]
 # The last column is what Keras's `count_params` and its summary call "total params": two numbers for one net, both of
@@ -1110,7 +1111,7 @@ for network, figure in results.QUOTED_BY_KERAS_EXAMPLE.items():
     rows.append([row, network.block, f"{theirs:,}", accuracy, owner, f"{papers:,}", f"{theirs / papers:.2f}"])
 header = ["its row", "its block", "its parameters", "quoted %", "the network that has it", "parameters", "ratio"]
 align = ["left", "left", "right", "right", "left", "right", "right"]
-tabulate.tabulate(rows, header, tablefmt="html", disable_numparse=True, colalign=align)
+tables.html_table(rows, header, align)
 
 # %% [markdown]
 # In four, the last ones. And in no row are the two the same network. The accuracies are *quoted* (He et al. 2015,

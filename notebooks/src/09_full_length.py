@@ -149,11 +149,12 @@ plots.show(fig, alt)
 # (He et al. 2015, Sec. 4.2, *quoted*). "short" keeps the 400 updates.
 
 # %%
+print("rate at update   1     400     401   half  the last")
 for name in ("he2015", "short"):
     for depth in (20, 110):
         recipe = recipes.get(name, depth=depth)
-        rates = {step: recipe.lr_at(step) for step in (0, 399, 400, recipe.steps // 2, recipe.steps - 1)}
-        print(f"{name:6} {depth:3} layers", rates)
+        rates = [recipe.lr_at(step) for step in (0, 399, 400, recipe.steps // 2, recipe.steps - 1)]
+        print(f"{name:7} {depth:3}", *(f"{rate:6g}" for rate in rates))
 
 # %% [markdown]
 # ## 2 Sixteen bits
@@ -582,8 +583,8 @@ from resnet_lessons import results
 long_runs = [run for run in results.load() if run.data["name"] == "cifar10"]
 for group in results.groups(long_runs):
     print(f"{group.spec.name:22} {group.recipe['name']:20} seeds {group.seeds}")
-print("machines:", sorted({name for group in results.groups(long_runs) for name in group.times}))
-print({run.data["source"] for run in long_runs})
+print("machines:", *sorted({name for group in results.groups(long_runs) for name in group.times}), sep="\n  ")
+print("data:", *{run.data["source"] for run in long_runs}, sep="\n  ")
 
 # %% [markdown]
 # The runs on the GPU were trained by JAX, those on the processor by TensorFlow; the last seven passes of "he2015"
@@ -617,7 +618,7 @@ plots.show(fig, alt, ", ".join({group.data_title for group in families.values()}
 mean_error = {name: group.train_error[0] for name, group in families.items()}
 for name, error in sorted(mean_error.items(), key=lambda item: item[1]):
     each = ", ".join(f"{100 * record.log[-1].train_error:.1f}" for record in families[name].records)
-    print(f"{name:9} {error:5.2f}% training error in the last epoch (its seeds: {each})")
+    print(f"{name:9} {error:5.2f}% of training images wrong, last epoch ({each})")
 for one, other in (("plain-56", "plain-20"), ("v1-56", "v1-20"), ("v1-20", "plain-20"), ("v1-56", "plain-56")):
     if {one, other} <= set(mean_error):
         verdict = "worse" if mean_error[one] > mean_error[other] else "better"
@@ -661,12 +662,20 @@ for group in results.groups(long_runs, specs=[Spec("v1", 20)]):
 # The next table puts the published figures, the Keras example's and the recorded runs side by side. Each row names
 # the network exactly, for rows that look alike are not (lesson 05, "Which ResNet is this?"). Errors of the papers
 # are *quoted*, and so are parameters with an M; those in whole numbers are counted. In brackets: where it is
-# printed, and for recorded runs how many seeds. Seconds an epoch are a median; hours are from start to end, with
-# all that held the machine up. Where a row had several machines, by its seeds or within one run, seconds and hours
-# are listed in the order of the machines.
+# printed, and for recorded runs how many seeds.
 
 # %%
-results.table(tablefmt="html")
+results.table(columns=results.SHORT, tablefmt="html")
+
+# %% [markdown]
+# What the recorded ones were made on, and how long they took. Seconds an epoch are a median; hours are from start to
+# end, with all that held the machine up. Where a row had several machines, by its seeds or within one run, seconds
+# and hours are listed in the order of the machines. Beside them stand the seconds that the Keras example's own table
+# gives, for a GTX 1080 Ti *(quoted)*.
+
+# %%
+columns = ["network", "exactly", "recipe", "hardware", "epoch_seconds", "keras_example_seconds", "hours"]
+results.table(columns=columns, recorded_only=True, tablefmt="html")
 
 # %% [markdown]
 # What is *not* reproduced here, and why:
@@ -796,11 +805,12 @@ def from_images(error, images=10_000):
     return 100 * np.sqrt(error / 100 * (1 - error / 100) / images)
 
 
-print(f"ResNet-110, quoted: test error 6.61%, standard error by the choice of images {from_images(6.61):.2f} points")
+print("            test error   from the images   from the seeds: standard deviation")
+print(f"ResNet-110 {6.61:10.2f}% {from_images(6.61):17.2f}   (quoted)")
 for name, group in families.items():
     mean, spread = group.test_error
-    by_seeds = "one seed: no spread" if spread is None else f"standard deviation over seeds {spread:.2f} points"
-    print(f"{name:9} test error {mean:.2f}%, by the choice of images {from_images(mean):.2f} points, {by_seeds}")
+    by_seeds = "one seed" if spread is None else f"{spread:.2f}"
+    print(f"{name:10} {mean:10.2f}% {from_images(mean):17.2f}   {by_seeds}")
 
 # %% [markdown]
 # ## 8 Go further

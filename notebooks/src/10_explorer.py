@@ -33,7 +33,8 @@ assert len(dataset.class_names) == 10
 # value, and the space bar presses a button.
 #
 # **Predict.** ResNet-20 by the recipe `minute`, 56 updates of 64 images: which test error will it reach, in
-# percent? Guessing is at 90%. Write it down, then press *Train*.
+# percent? Guessing is at 90%. Write it down, run the cell, then press *Train*. (Where no cell can run, as on
+# GitHub, a line of text stands in the page's place.)
 
 # %%
 from resnet_lessons import widgets
@@ -66,7 +67,7 @@ explorer
 # tomorrow: choose the same network, recipe and seed, and the page finds the run. The page also runs on its own,
 # without a notebook: in the folder of the course's repository call `make app`, or `python notebooks/app.py`.
 #
-# The page of the stored notebook does not move. What it would show for some networks, as a table:
+# What the page shows for some networks, as a table:
 
 # %%
 from resnet_lessons.specs import Spec
@@ -91,10 +92,11 @@ plots.show(fig, plots.network_in_words(resnet_20))
 # The recipe that the page begins with, in words, and its schedule:
 
 # %%
+import textwrap
 from resnet_lessons import recipes
 
 minute = recipes.get("minute")
-print(widgets.recipe_words(minute))
+print(textwrap.fill(widgets.recipe_words(minute), 72))
 widgets.schedule_table(minute)
 
 # %% [markdown]
@@ -137,8 +139,8 @@ HTML(table)
 from resnet_lessons import results
 
 found = results.groups([record for record in results.load() if record.spec == resnet_20])
-runs = [(f"{one.recipe['name']}, {one.data_title}", one) for one in found]
-fig, ax = plots.figure(width=8.0, height=3.0)
+runs = [(f"{one.recipe['name']}, {one.data['name']}", one) for one in found]
+fig, ax = plots.figure(width=8.0, height=3.6)
 plots.recorded_curves(ax, runs[:6], validation=True)
 plots.show(fig, "Errors against updates of the recorded runs of ResNet-20, on training images and on held-back ones.")
 
@@ -146,9 +148,9 @@ plots.show(fig, "Errors against updates of the recorded runs of ResNet-20, on tr
 # **Figure.** The scale of updates is logarithmic. By `short` on CIFAR-10 both errors fall once more when the
 # learning rate does, at half of the 8,000 updates; in the end training is at 12.3% and validation at 15.6%. By
 # `fast-accuracy` the training error falls after every pass: fast at first, slowly in the middle, and faster again
-# near the end, where the rate nears 0. Validation scatters around it and settles there too: 6.7% and 12.6%. These
-# are means of three seeds. By `he2015`, one seed, they end at 0.9% and 12.0%: eight times the updates, and the net
-# gets nearly every training image right. On shapes10 both are below 2% after 700 updates.
+# near the end, where the rate nears 0. Validation scatters above it and settles too, but higher: 6.7% and 12.6%.
+# These are means of three seeds. By `he2015`, one seed, they end at 0.9% and 12.0%: eight times the updates, and
+# the net gets nearly every training image right. On shapes10 both are below 2% after 700 updates.
 #
 # ## 2 What a control costs
 #
@@ -172,10 +174,11 @@ changes = {
     "n = 18": Spec("v1", 110),
 }
 before = accounting.count(resnet_56)
+print(f"{'':39} parameters  multiply-adds")
 for change, spec in changes.items():
     after = accounting.count(spec)
     size, work = (getattr(after, field) / getattr(before, field) - 1 for field in ("parameters", "multiply_adds"))
-    print(f"{change:18} {spec.name:19} parameters {100 * size:+6.1f}%  multiply-adds {100 * work:+6.1f}%")
+    print(f"{change:18} {spec.name:19} {100 * size:+9.1f}% {100 * work:+13.1f}%")
 
 # %% [markdown]
 # Of the network's controls only the number of units n costs much: twice the units are twice the work. Shortcut C
@@ -254,8 +257,9 @@ widgets.time_table([recipes.get(name) for name in recipes.NAMES], timings[1], ba
 rows = [row for row in results.PUBLISHED if row.source in (results.HE_2015, results.HE_2016_DEPTHS)]
 costs = [accounting.count(row.network).multiply_adds / 1e6 for row in rows]
 errors = [row.error for row in rows]
+print("network              million multiply-adds   error")
 for row, cost in sorted(zip(rows, costs, strict=True), key=lambda pair: pair[1]):
-    print(f"{row.network.name:20} {cost:8.1f} million multiply-adds   {row.error:.2f}%  {row.statistic}")
+    print(f"{row.network.name:20} {cost:21,.1f}   {row.error:5.2f}   {row.statistic}")
 
 # %%
 kinds = [("v1", "basic"), ("v1", "bottleneck"), ("v2", "basic"), ("v2", "bottleneck")]
@@ -266,7 +270,8 @@ for number, kind in enumerate(kinds):
     style = {"color": plots.COLOURS[number], "marker": plots.MARKERS[number], "linestyle": plots.DASHES[number]}
     ax.plot([costs[i] for i in chosen], [errors[i] for i in chosen], label=" ".join(kind), linewidth=0.8, **style)
 for row, cost in zip(rows, costs, strict=True):
-    ax.annotate(row.network.depth, (cost, row.error), (6, 3), textcoords="offset points", fontsize=8)
+    style = {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 0.5}}
+    ax.annotate(row.network.depth, (cost, row.error), (6, 3), textcoords="offset points", fontsize=9, **style)
 ax.set(xscale="log", xlabel="million multiply-adds for one image", ylabel="quoted test error (%)")
 ax.set_xticks(ticks, labels=[f"{tick:,}" for tick in ticks])
 ax.set_xticks([], minor=True)
@@ -512,7 +517,7 @@ folder.cleanup()
 # - *20 minutes.* Train by a recipe of your own: `widgets.LiveTrainer(dataset, resnet_20,
 #   dataclasses.replace(recipes.get("minute"), name="mine", learning_rate=0.1))`. Why does it need a name of its
 #   own?
-# - *half an hour on two cores.* ResNet-20 by `short`, started on the page. Compare its curve with the recorded one,
+# - *Half an hour on two cores.* ResNet-20 by `short`, started on the page. Compare its curve with the recorded one,
 #   if one ships for your data.
 #
 # ## 6 Summary

@@ -28,10 +28,10 @@ class Verdict:
         return f"{label} {self.message}"
 
     def _repr_html_(self):
-        """Return what a notebook shows; None where that is the text."""
-        if not self.folded or self.passed is not False:
-            return None
-        return f"<details><summary>Not yet. What the check saw</summary>{html.escape(self.message)}</details>"
+        """Return what a notebook shows, where a plain text would be broken within words."""
+        if self.folded and self.passed is False:
+            return f"<details><summary>Not yet. What the check saw</summary>{html.escape(self.message)}</details>"
+        return f"<p>{html.escape(repr(self))}</p>"
 
 
 class Wrong(Exception):

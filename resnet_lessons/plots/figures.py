@@ -47,7 +47,7 @@ def show(fig, alt, source=None):
     from IPython.display import display  # notebooks alone need it
 
     if source is not None:
-        fig.supxlabel(f"Data: {source}", fontsize=7, color="#444444", x=0.01, ha="left", wrap=True)
+        fig.supxlabel(f"Data: {source}", fontsize=8, color="#444444", x=0.01, ha="left", wrap=True)
     shown_as = {"width": int(fig.get_figwidth() * SCREEN), "alt": alt}
     bundle = {"image/png": _png(fig), "text/plain": alt}
     display(bundle, raw=True, metadata={"image/png": shown_as})

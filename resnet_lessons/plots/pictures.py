@@ -24,7 +24,7 @@ def images(ax, pictures, labels=(), columns=10):
         top, left = (number // columns) * (height + gap) + gap, (number % columns) * (width + 2)
         canvas[top : top + height, left : left + width] = picture
         if len(labels):
-            ax.text(left + width / 2, top - 1, labels[number], fontsize=7, ha="center", va="bottom")
+            ax.text(left + width / 2, top - 1, labels[number], fontsize=8, ha="center", va="bottom")
     ax.imshow(canvas)
     ax.axis("off")
     return ax

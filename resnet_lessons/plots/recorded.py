@@ -26,7 +26,7 @@ def recorded_curves(ax, groups, *, validation=False):
     for number, (label, group) in enumerate(groups):
         steps = [epoch.step for epoch in group.records[0].log]  # (epochs,)
         errors = _errors(group, "train_error")
-        line(ax, number, steps, errors.mean(axis=0), f"{label}, training\n{_seeds(group)}")
+        line(ax, number, steps, errors.mean(axis=0), f"{label}, {_seeds(group)}")
         if len(errors) > 1:
             ax.fill_between(steps, errors.min(axis=0), errors.max(axis=0), color=COLOURS[number], alpha=0.2, lw=0)
         if validation and group.val_error is not None:
@@ -37,7 +37,10 @@ def recorded_curves(ax, groups, *, validation=False):
     ax.set(xlabel="update (logarithmic)" if far_apart else "update", ylabel="error (%)")
     ax.set_xscale("log" if far_apart else "linear")
     if groups:
-        ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))  # beside the lines
+        banded = any(len(group.seeds) > 1 for _, group in groups)
+        title = "line: mean over seeds\nband: lowest to highest" if banded else None
+        style = {"fontsize": 8, "title_fontsize": 8, "alignment": "left", "frameon": False}
+        ax.legend(title=title, loc="upper left", bbox_to_anchor=(1, 1), **style)  # beside the lines
     return ax
 
 
@@ -48,4 +51,4 @@ def _errors(group, key):
 
 def _seeds(group):
     count = len(group.seeds)
-    return "one seed" if count == 1 else f"mean of {count} seeds; band: lowest to highest"
+    return "one seed" if count == 1 else f"{count} seeds"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from resnet_lessons.specs import Spec
+from resnet_lessons.tables import html_table
 
 from tabulate import tabulate
 
@@ -71,7 +72,7 @@ def table(records=None, *, columns=None, recorded_only=False, tablefmt="github",
         columns: some keys of ``COLUMNS``, in this order; None: all of them. ``SHORT`` is a choice.
         recorded_only: as for ``rows``.
         tablefmt: what tabulate calls the format: "github", "html", "plain" and so on.
-        widths: the most characters of each column, which longer cells are broken at; None: they are not.
+        widths: the most characters of each column, which longer cells are broken at; None: they are not, as in "html".
 
     Returns:
         The table. For "html" it shows itself in a notebook.
@@ -87,6 +88,8 @@ def table(records=None, *, columns=None, recorded_only=False, tablefmt="github",
     cells = [[_CELLS[column](row) for column in columns] for row in shown]
     align = ["right" if column in _NUMBERS else "left" for column in columns]
     headers = [COLUMNS[column] for column in columns]
+    if tablefmt == "html":
+        return html_table(cells, headers, align)
     broken = {} if widths is None else {"maxcolwidths": list(widths), "maxheadercolwidths": list(widths)}
     return tabulate(cells, headers, tablefmt, colalign=align if cells else None, disable_numparse=True, **broken)
 

@@ -4,10 +4,11 @@ A table for given widths, and dropdowns over it.
 """
 
 from resnet_lessons import accounting
+from resnet_lessons.tables import html_table
 
 import ipywidgets
 
-from .tables import html_table, table_view
+from .controls import table_view
 
 WIDTHS = tuple(2**power for power in range(2, 12))  # 4 to 2048 channels
 SIDES = (7, 14, 28, 56, 112)  # of the feature maps on ImageNet

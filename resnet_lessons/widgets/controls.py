@@ -1,10 +1,12 @@
-"""Controls that have a name for screen readers too, which ipywidgets gives an input and not a slider's handle."""
+"""What several widgets are made of: controls that have a name for screen readers too, and a place for a table."""
 
 import ipywidgets
 
 
 def number(description, value, least, most, tooltip):
     """Make an input for a whole number, and a slider beside it for the mouse.
+
+    ipywidgets gives an input a name for screen readers, and none to a slider's handle.
 
     Args:
         description: the input's label.
@@ -21,3 +23,10 @@ def number(description, value, least, most, tooltip):
     slider = ipywidgets.IntSlider(value=field.value, min=least, max=most, readout=False, tooltip=tooltip)
     ipywidgets.link((field, "value"), (slider, "value"))
     return field, ipywidgets.HBox([field, slider], layout={"flex_flow": "row wrap"})
+
+
+def table_view(value=""):
+    """Return a widget for an HTML table, drawn as a notebook draws one, at the left, and scrolled if it is too wide."""
+    view = ipywidgets.HTML(value, layout={"width": "fit-content", "max_width": "100%", "overflow": "auto"})
+    view.add_class("jp-RenderedHTMLCommon")
+    return view

@@ -8,11 +8,11 @@ from resnet_lessons import recipes, specs
 import ipywidgets
 import traitlets
 
+from .controls import table_view
 from .live_trainer import LiveTrainer
 from .model_picker import ModelPicker
 from .recorded_runs import published_words, recorded_image, recorded_table
 from .schedule_viewer import ScheduleViewer
-from .tables import table_view
 
 
 class Explorer(ipywidgets.VBox):

@@ -18,9 +18,9 @@ import ipywidgets
 import traitlets
 
 from . import interrupts
+from .controls import table_view
 from .kept_runs import found, refusal, run_folder
 from .run_words import WINDOW, epoch_table, epochs_are, error_words, kept_words, progress_words, result_words
-from .tables import table_view
 
 MOVING = "resnet-lessons-progress"  # a name for the sentence that changes all the time
 STATES = ("ready", "training", "stopping", "stopped", "finished", "failed")

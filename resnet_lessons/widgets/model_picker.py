@@ -5,13 +5,13 @@ widgets. He et al. 2015, Sec. 4.2; He et al. 2016, appendix.
 """
 
 from resnet_lessons import accounting, plots, results, specs, training
+from resnet_lessons.tables import html_table
 from resnet_lessons.training.progress import duration
 
 import ipywidgets
 import traitlets
 
-from .controls import number
-from .tables import html_table, table_view
+from .controls import number, table_view
 
 TIMED_BATCH = 64  # images an update, when the picker times one
 KEPT = ("width", "input_shape", "num_classes")  # of the network to begin with, which no control changes

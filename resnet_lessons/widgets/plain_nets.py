@@ -1,11 +1,11 @@
 """The plain nets of lesson 01: a table of some, and a choice of one row of it."""
 
 from resnet_lessons import accounting, specs
+from resnet_lessons.tables import html_table
 
 import ipywidgets
 
-from .controls import number
-from .tables import html_table, table_view
+from .controls import number, table_view
 
 
 def plain_net_table(ns):

@@ -4,9 +4,9 @@ import functools
 import statistics
 
 from resnet_lessons import plots, results
+from resnet_lessons.tables import html_table
 
 from .model_picker import quoted
-from .tables import html_table
 
 MOST = len(plots.DASHES)  # lines that a figure tells apart
 

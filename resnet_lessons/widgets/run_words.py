@@ -1,9 +1,8 @@
 """What the live trainer says of a run: sentences and a table, from its log and its progress."""
 
 from resnet_lessons import training
+from resnet_lessons.tables import html_table
 from resnet_lessons.training.progress import duration
-
-from .tables import html_table
 
 SHOWN = 8  # epochs, the last ones
 WINDOW = 10  # updates that an error is a mean over

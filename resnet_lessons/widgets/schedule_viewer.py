@@ -1,12 +1,12 @@
 """What a recipe does to the learning rate: a table of its phases, a drawing, and controls over both; lesson 10."""
 
 from resnet_lessons import plots, recipes
+from resnet_lessons.tables import html_table
 
 import ipywidgets
 import traitlets
 
-from .controls import number
-from .tables import html_table, table_view
+from .controls import number, table_view
 
 
 def schedule_table(recipe):
