@@ -81,12 +81,19 @@ def test_the_curves_have_a_line_for_each_row(recorded, monkeypatch):
     drawn = []
     monkeypatch.setattr(recorded_runs.plots, "recorded_curves", lambda _, groups, **__: drawn.extend(groups))
     alt, *_ = picture(widgets.recorded_image(Spec("v1", 20), recorded))
-    assert sorted(label for label, _ in drawn) == ["short, CIFAR-10, JPEG re-encoding", "short-1000, shapes10"]
+    assert sorted(label for label, _ in drawn) == ["short, cifar10", "short-1000, shapes10"]
     log = [json.loads(line) for line in (recorded / "v1-20-short-seed0" / "log.jsonl").read_text().splitlines()]
     first, last = (f"{100 * log[place]['train_error']:.1f}%" for place in (0, -1))
     validation = f"{100 * log[-1]['val_error']:.1f}%"
     said = f"training error {first} in the first epoch, {last} in the last, validation error in the end {validation}"
-    assert f"short, CIFAR-10, JPEG re-encoding: {said}" in alt
+    assert f"short, cifar10: {said}" in alt
+
+
+def test_the_curves_say_what_they_were_trained_on(recorded, monkeypatch):
+    said = []
+    monkeypatch.setattr(recorded_runs.plots, "html_image", lambda *given: said.append(given[-1]))
+    widgets.recorded_image(Spec("v1", 20), recorded)
+    assert sorted(said[0].split("; ")) == ["CIFAR-10, JPEG re-encoding", "shapes10"]
 
 
 def test_more_runs_than_a_figure_tells_apart_are_said_to_be_left_out(recorded, monkeypatch):

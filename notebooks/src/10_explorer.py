@@ -142,7 +142,8 @@ found = results.groups([record for record in results.load() if record.spec == re
 runs = [(f"{one.recipe['name']}, {one.data['name']}", one) for one in found]
 fig, ax = plots.figure(width=8.0, height=3.6)
 plots.recorded_curves(ax, runs[:6], validation=True)
-plots.show(fig, "Errors against updates of the recorded runs of ResNet-20, on training images and on held-back ones.")
+alt = "Errors against updates of the recorded runs of ResNet-20, on training images and on held-back ones."
+plots.show(fig, alt, "; ".join(dict.fromkeys(one.data_title for one in found)))
 
 # %% [markdown]
 # **Figure.** The scale of updates is logarithmic. By `short` on CIFAR-10 both errors fall once more when the
@@ -257,9 +258,9 @@ widgets.time_table([recipes.get(name) for name in recipes.NAMES], timings[1], ba
 rows = [row for row in results.PUBLISHED if row.source in (results.HE_2015, results.HE_2016_DEPTHS)]
 costs = [accounting.count(row.network).multiply_adds / 1e6 for row in rows]
 errors = [row.error for row in rows]
-print("network              million multiply-adds   error")
+print("million multiply-adds, test error in percent, and what it is")
 for row, cost in sorted(zip(rows, costs, strict=True), key=lambda pair: pair[1]):
-    print(f"{row.network.name:20} {cost:21,.1f}   {row.error:5.2f}   {row.statistic}")
+    print(f"{row.network.name:20} {cost:7,.1f}  {row.error:.2f}  {row.statistic}")
 
 # %%
 kinds = [("v1", "basic"), ("v1", "bottleneck"), ("v2", "basic"), ("v2", "bottleneck")]

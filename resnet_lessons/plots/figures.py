@@ -46,21 +46,27 @@ def show(fig, alt, source=None):
     """
     from IPython.display import display  # notebooks alone need it
 
-    if source is not None:
-        fig.supxlabel(f"Data: {source}", fontsize=8, color="#444444", x=0.01, ha="left", wrap=True)
+    _say_source(fig, source)
     shown_as = {"width": int(fig.get_figwidth() * SCREEN), "alt": alt}
     bundle = {"image/png": _png(fig), "text/plain": alt}
     display(bundle, raw=True, metadata={"image/png": shown_as})
 
 
-def html_image(fig, alt):
-    """Return a figure as an HTML image, for a widget; ``alt`` as for ``show``.
+def html_image(fig, alt, source=None):
+    """Return a figure as an HTML image, for a widget; ``alt`` and ``source`` as for ``show``.
 
     Its size is written down and it is decoded before the page is drawn, so that one can replace another without a jump.
     """
+    _say_source(fig, source)
     width, height = (round(inches * SCREEN) for inches in fig.get_size_inches())
     size = f'width="{width}" height="{height}" style="display: block; max-width: 100%; height: auto"'
     return f'<img alt="{html.escape(alt)}" {size} decoding="sync" src="data:image/png;base64,{_png(fig)}">'
+
+
+def _say_source(fig, source):
+    """Write below a figure what its data are; nothing for None."""
+    if source is not None:
+        fig.supxlabel(f"Data: {source}", fontsize=8, color="#444444", x=0.01, ha="left", wrap=True)
 
 
 def _png(fig):

@@ -319,11 +319,10 @@ class LiveTrainer(ipywidgets.VBox):
         self._drawn = seen
         fig, ax = plots.figure(width=8.0, height=3.4)
         plots.training_progress(ax, epochs, step_error, first_step, run.recipe.steps, WINDOW)
-        fig.supxlabel(f"Data: {self.dataset.title}", fontsize=7, color="#444444", x=0.01, ha="left", wrap=True)
         alt = (
             f"Errors against updates of {_name(run.spec, run.recipe, run.seed)}; the table below holds those of epochs."
         )
-        self._drawing.value = plots.html_image(fig, alt)
+        self._drawing.value = plots.html_image(fig, alt, self.dataset.title)
 
     def _enable(self, state):
         """Let only those buttons be pressed that mean something in a state."""

@@ -53,15 +53,16 @@ def published_words(spec):
 def recorded_image(spec, folder=None):
     """Return the curves of a network's recorded runs, the first six rows of its table, as HTML; "" without any."""
     found = recorded_groups(spec, folder)
-    groups = [(f"{one.recipe['name']}, {one.data_title}", one) for one in found[:MOST]]
+    groups = [(f"{one.recipe['name']}, {one.data['name']}", one) for one in found[:MOST]]
     if not groups:
         return ""
-    fig, ax = plots.figure(width=8.0, height=3.0)
+    fig, ax = plots.figure(width=8.0, height=3.4)
     plots.recorded_curves(ax, groups, validation=True)
     if len(found) > MOST:
         ax.set_title(f"the first {MOST} of {len(found)}", loc="left", fontsize=9)
     ends = "; ".join(f"{label}: {_ends(group)}" for label, group in groups)
-    return plots.html_image(fig, f"Errors against updates of the recorded runs of {spec.name}. {ends}.")
+    data = "; ".join(dict.fromkeys(group.data_title for _, group in groups))
+    return plots.html_image(fig, f"Errors against updates of the recorded runs of {spec.name}. {ends}.", data)
 
 
 def _ends(group):
