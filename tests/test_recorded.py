@@ -3,6 +3,7 @@
 ``complaints`` takes a table as text and the folder of the records; made-up records are its controls.
 """
 
+import hashlib
 import json
 import re
 import shutil
@@ -121,6 +122,19 @@ def test_the_figures_of_the_readme_follow_from_the_files():
     assert complaints(table, FOLDER) == []
 
 
+def edited(folder):
+    """Tell which files of the records are not those of SHA256SUMS, which it lacks, and which it names for nothing."""
+    lines = (folder / "SHA256SUMS").read_text().splitlines()
+    noted = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    files = [path for path in folder.glob("*/*") if path.is_file()]
+    found = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return sorted({name for name in noted | found if noted.get(name) != found.get(name)})
+
+
+def test_what_ships_is_as_it_was_taken_in():
+    assert edited(FOLDER) == []
+
+
 def test_what_ships_was_trained_by_code_of_a_commit():
     for run, _ in runs(FOLDER):
         for part in [run, *run.get("resumed", [])]:
@@ -203,6 +217,16 @@ def test_a_table_that_was_edited_is_told(folder, old, new):
     table = results.table(results.load(folder))
     assert old in table
     assert complaints(table.replace(old, new), folder)
+
+
+def test_an_edited_a_missing_and_an_added_file_are_told(tmp_path):
+    records = shutil.copytree(FOLDER, tmp_path / "records")
+    log = records / "plain-20-short-seed0" / "log.jsonl"
+    log.write_text(log.read_text().replace('"val_error": 0.', '"val_error": 0.0', 1))
+    (records / "plain-32-short-seed0" / "run.json").unlink()
+    (records / "v1-20-short-seed1" / "model.weights.h5").touch()
+    names = ["plain-20-short-seed0/log.jsonl", "plain-32-short-seed0/run.json", "v1-20-short-seed1/model.weights.h5"]
+    assert edited(records) == names
 
 
 # What a wheel holds

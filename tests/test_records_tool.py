@@ -57,9 +57,15 @@ def files(folder):
 def test_a_run_is_copied_as_it_was_written(tool, run, shipped):
     assert tool.keep(run, folder=shipped) == shipped / "v1-20-short-0"
     kept = files(shipped)
-    assert set(kept) == {"v1-20-short-0/run.json", "v1-20-short-0/log.jsonl"}
+    names = ["v1-20-short-0/log.jsonl", "v1-20-short-0/run.json"]
+    assert sorted(kept) == ["SHA256SUMS", *names]
     for name in ("run.json", "log.jsonl"):
         assert kept[f"v1-20-short-0/{name}"] == (run / name).read_bytes()
+    assert kept["SHA256SUMS"].decode() == "".join(f"{digest_of(kept[name])}  {name}\n" for name in names)
+
+
+def digest_of(contents):
+    return hashlib.sha256(contents).hexdigest()
 
 
 def hashed(run):
@@ -89,10 +95,11 @@ def test_weights_ship_without_the_optimizer_and_with_their_hash(tool, run, shipp
     for folder in (run, other):
         tool.keep(folder, weights=True, folder=shipped)
     lines = (shipped / "SHA256SUMS").read_text().splitlines()
-    assert [line.split("  ")[1] for line in lines] == [f"a/{WEIGHTS}", f"v1-20-short-0/{WEIGHTS}"]
+    names = [f"{run}/{file}" for run in ("a", "v1-20-short-0") for file in ("log.jsonl", WEIGHTS, "run.json")]
+    assert [line.split("  ")[1] for line in lines] == names
     for line in lines:
         digest, name = line.split("  ")
-        assert hashlib.sha256((shipped / name).read_bytes()).hexdigest() == digest
+        assert digest_of((shipped / name).read_bytes()) == digest
     with h5py.File(shipped / "a" / WEIGHTS) as file:
         assert sorted(file) == ["layers", "vars"]
         assert file["layers/conv/vars/0"][:].tolist() == np.arange(12).reshape(3, 4).tolist()
@@ -104,10 +111,10 @@ def test_weights_are_added_to_a_run_that_was_kept_without(tool, run, shipped):
     before = files(shipped)
     tool.keep(run, weights=True, folder=shipped)
     after = files(shipped)
-    assert set(after) - set(before) == {"SHA256SUMS", f"v1-20-short-0/{WEIGHTS}"}
-    assert all(after[name] == contents for name, contents in before.items())
-    digest = hashlib.sha256(after[f"v1-20-short-0/{WEIGHTS}"]).hexdigest()
-    assert after["SHA256SUMS"].decode() == f"{digest}  v1-20-short-0/{WEIGHTS}\n"
+    assert set(after) - set(before) == {f"v1-20-short-0/{WEIGHTS}"}
+    assert [name for name, contents in before.items() if after[name] != contents] == ["SHA256SUMS"]
+    added = set(after["SHA256SUMS"].decode().splitlines()) - set(before["SHA256SUMS"].decode().splitlines())
+    assert added == {f"{digest_of(after[f'v1-20-short-0/{WEIGHTS}'])}  v1-20-short-0/{WEIGHTS}"}
     refused(tool, run, shipped, "ships weights of v1-20 on cifar10 already", weights=True)
     another = finished(run.with_name("another"), seed=1)
     refused(tool, another, shipped, "is there already", name="v1-20-short-0", weights=True)
@@ -191,9 +198,9 @@ def test_a_record_is_there_whole_or_not_at_all(tool, run, shipped, monkeypatch, 
     def stop(*_, **__):
         raise Stopped
 
-    for module, name in ((tool.shutil, "copyfile"), (tool.Path, "replace")):
+    for owner, name in ((tool.Path, "write_bytes"), (tool.Path, "replace")):
         with monkeypatch.context() as patch:
-            patch.setattr(module, name, stop)
+            patch.setattr(owner, name, stop)
             with pytest.raises(Stopped):
                 tool.keep(run, folder=shipped, weights=weights)
         assert results.load(shipped) == ()

@@ -5,7 +5,8 @@
     python tools/records.py readme                                # make table
 
 ``run.json`` and ``log.jsonl`` are copied as training wrote them, byte for byte. Of the weights the net's own are kept,
-not the optimizer's, and their SHA-256 goes into ``SHA256SUMS`` (the one in ``run.json`` is of both). A run is refused
+not the optimizer's (the SHA-256 in ``run.json`` is of both). That of every file goes into ``SHA256SUMS``, to which the
+tests hold them: a log that was edited later is told. A run is refused
 if it is unfinished, its log and summary do not agree, its weights are not those it ended with, the package had changes
 that no commit has, or it is there already. The folder appears whole or not at all: what is put beside it first ships
 nothing by itself. To a run that was kept without them, weights are added.
@@ -62,23 +63,22 @@ def keep(run, name=None, weights=False, folder=results.RECORDED):
         _refuse_changes(record)
         _refuse_second(record, there)
     sums = _read_sums(folder / SUMS)
+    contents = {file: (run / file).read_bytes() for file in (RUN, LOG)}
     if weights:
         _refuse_second_weights(record, there, sums)
-        contents = without_optimizer(run / WEIGHTS, json.loads((run / RUN).read_bytes()).get(HASH))
-        sums[f"{name}/{WEIGHTS}"] = hashlib.sha256(contents).hexdigest()
+        contents[WEIGHTS] = without_optimizer(run / WEIGHTS, json.loads(contents[RUN]).get(HASH))
+    sums |= {f"{name}/{file}": hashlib.sha256(content).hexdigest() for file, content in contents.items()}
     if adding:
-        _replace(target / WEIGHTS, contents)  # ships nothing until its hash is there
+        _replace(target / WEIGHTS, contents[WEIGHTS])  # ships nothing until its hash is there
         _write_sums(folder / SUMS, sums)
         return target
     partial = folder / f".partial-{name}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        for file in (RUN, LOG):
-            shutil.copyfile(run / file, partial / file)
-        if weights:
-            (partial / WEIGHTS).write_bytes(contents)
-            _write_sums(folder / SUMS, sums)
+        for file, content in contents.items():
+            (partial / file).write_bytes(content)
+        _write_sums(folder / SUMS, sums)
         partial.replace(target)  # on one file system, in one step
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -9,7 +9,7 @@ from resnet_lessons.results import records
 
 from .folder import WEIGHTS, FolderError, put_weights
 
-SUMS = "SHA256SUMS"  # beside the records, as sha256sum writes it: a line for each file of weights that ships
+SUMS = "SHA256SUMS"  # beside the records, as sha256sum writes it: a line for each file of every record
 
 
 def trained(spec, data="cifar10", folder=None):

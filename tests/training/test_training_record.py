@@ -271,3 +271,36 @@ def test_another_depth_is_another_command(called):
 
 def test_a_finite_result_is_json(described):
     assert all(math.isfinite(value) for value in described["result"].values())
+
+
+# What ships
+
+
+def inconsistencies(record):
+    """Tell which of a record's command and parameters are not those of its network, recipe, seed and data."""
+    kept = ("recipe", "seed", "precision", "strategy", "deterministic", "devices")
+    stored = {"spec": record.spec.to_json()} | {key: getattr(record, key) for key in kept}
+    command = provenance.command(training.Settings.from_json(stored), record.data["name"])
+    found = {"command": command, "parameters": count(record.spec).parameters}
+    told = {"command": record.command, "parameters": record.result["parameters"]}
+    return [key for key, value in found.items() if value != told[key]]
+
+
+@pytest.mark.parametrize("record", results.load(), ids=lambda record: record.name)
+def test_a_record_that_ships_tells_of_one_network_recipe_and_seed(record):
+    assert inconsistencies(record) == []
+    assert record.command.startswith("resnet-lessons train ")  # so its recipe is one that has a name, at some length
+
+
+def test_a_record_that_was_edited_tells_of_two():
+    record = next(record for record in results.load() if record.name == "plain-20-short-seed0")
+    for changes, said in (
+        ({"spec": Spec("v1", 20)}, ["command"]),
+        ({"spec": Spec("plain", 56)}, ["command", "parameters"]),
+        ({"seed": 1}, ["command"]),
+        ({"precision": "float32"}, ["command"]),
+        ({"recipe": record.recipe | {"weight_decay": 2e-4}}, ["command"]),
+        ({"data": record.data | {"name": "shapes10"}}, ["command"]),
+        ({"result": record.result | {"parameters": 269_723}}, ["parameters"]),
+    ):
+        assert inconsistencies(dataclasses.replace(record, **changes)) == said

@@ -17,7 +17,7 @@ import pytest
 from small_runs import DROPPING, same_weights
 
 WEIGHTS = "model.weights.h5"
-IMAGES = {"shapes10": 1_000, "cifar10": 2_000}  # of the test images, in the order of the data set
+IMAGES = {("shapes10", 20): 1_000, ("cifar10", 20): 2_000, ("cifar10", 56): 500}  # of the test images, the first ones
 
 
 @pytest.fixture
@@ -114,8 +114,8 @@ def test_a_list_of_hashes_that_is_none_is_refused(shipped, line):
 def listed():
     """Return the records that ship with weights."""
     path = records.RECORDED / "SHA256SUMS"
-    names = [line.split()[1].partition("/")[0] for line in path.read_text().splitlines()] if path.exists() else []
-    return [record for record in results.load() if record.name in names]
+    files = {line.split()[1] for line in path.read_text().splitlines()}
+    return [record for record in results.load() if f"{record.name}/{WEIGHTS}" in files]
 
 
 def test_every_file_of_weights_that_ships_has_a_hash_and_a_record():
@@ -144,18 +144,17 @@ def images():
     return load
 
 
-@pytest.mark.parametrize("name", ["shapes10", "cifar10"])
-def test_a_net_of_20_layers_that_ships_is_as_good_as_recorded(name, images):
-    chosen = [record for record in listed() if record.data["name"] == name and record.spec.depth == 20]
-    if not chosen:
-        pytest.skip(f"no 20-layer net trained on {name} ships")
+@pytest.mark.parametrize(("name", "depth"), IMAGES)
+def test_a_net_that_ships_is_as_good_as_recorded(name, depth, images):
+    chosen = [record for record in listed() if (record.data["name"], record.spec.depth) == (name, depth)]
+    assert {record.spec.family for record in chosen} == {"plain", "v1"}
     for record in chosen:
         dataset = images(record)
         if dataset is None:
             pytest.skip(f"RESNET_LESSONS_DATA names no {name} with the SHA-256 that was recorded")
-        assert measured(record, dataset, IMAGES[name]) == pytest.approx(
-            record.result["test_error"], abs=allowed(record, IMAGES[name])
-        )
+        count = IMAGES[name, depth]
+        error = record.result["test_error"]
+        assert measured(record, dataset, count) == pytest.approx(error, abs=allowed(record, count))
 
 
 def measured(record, dataset, count):
