@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 from resnet_lessons import backend, data, results, training
@@ -119,7 +120,14 @@ def test_another_machine_is_told_before_anything_is_trained(shipped):
     change(shipped, versions={"jax": "0.11.2"}, hardware={"accelerators": ["H200"]}, precision="float32")
     head = run("reproduce", "small").stdout.partition("network")[0]
     assert f"jax 0.11.2, keras {keras.__version__}, on H200" in head
-    assert "not the same, so the log need not repeat to the bit" in " ".join(head.split())
+    said = " ".join(head.split())
+    assert re.search(r"not the same in .*jax.*accelerators.*, so the log need not repeat to the bit", said)
+
+
+def test_other_code_and_switches_are_told_before_anything_is_trained(shipped):
+    change(shipped, git={"commit": "c0ffee"}, environment={"XLA_FLAGS": "--xla_something"})
+    said = " ".join(run("reproduce", "small").stdout.partition("network")[0].split())
+    assert "not the same in XLA_FLAGS, commit, so the log need not repeat to the bit" in said
 
 
 def test_a_run_that_was_not_deterministic_is_told_before_and_after(shipped, again):

@@ -22,11 +22,14 @@ import recorded_runs
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "resnet_lessons" / "recorded"
 HEADINGS = {  # of the columns whose figures come from a log or a summary
+    "network": "network",
+    "which one exactly": "exactly",
     "parameters": "parameters",
     "recorded here: test error, %": "test",
     "recorded here: training error in the last epoch, %": "train",
     "recipe": "recipe",
     "recorded on": "data",
+    "precision": "precision",
     "hardware": "hardware",
     "seconds an epoch, recorded": "epoch",
     "hours a run": "hours",
@@ -70,6 +73,8 @@ def _figures(group):
             hours[number] = hours.get(number, 0) + line["seconds"] / 3600
             before = line["step"]
     return {
+        **_network(run["spec"]),
+        "precision": {"float32": "float32", "mixed_bfloat16": "bfloat16"}[run["precision"]],
         "parameters": f"{run['result']['parameters']:,}",
         "test": _percent([one["result"]["test_error"] for one, _ in group]),
         "train": _percent([log[-1]["train_error"] for _, log in group]),
@@ -79,6 +84,19 @@ def _figures(group):
         "epoch": "; ".join(f"{updates * statistics.median(own):.0f}" for own in paces.values()),
         "hours": "; ".join(f"{sum(own.values()) / len(own):.2f}" for own in spent.values()),
     }
+
+
+def _network(spec):
+    """Return the two columns that tell networks apart."""
+    name = f"plain-{spec['depth']}" if spec["family"] == "plain" else f"ResNet-{spec['depth']} {spec['family']}"
+    example = spec["style"] == "keras-example"
+    parts = ["pairs" if spec["family"] == "plain" else spec["block"]]
+    parts[0] += " 16/64/128" if example and spec["family"] == "v2" else " 16/32/64"
+    parts += [f"shortcut {spec['shortcut']}"] * (spec["shortcut"] is not None)
+    parts += ["conv biases, softmax"] * example
+    parts += [f"skip: {spec['skip']}"] * (spec["skip"] != "identity")
+    parts += [f"order: {spec['order']}"] * (spec["order"] != ("full-pre" if spec["family"] == "v2" else "original"))
+    return {"network": name + " of the Keras example" * example, "exactly": ", ".join(parts)}
 
 
 def _machine(part):

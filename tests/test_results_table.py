@@ -84,6 +84,7 @@ def test_recorded_runs_stand_beside(records):
         "train": "10.00 ± 0.00 (2)",
         "recipe": "short, 704 updates",
         "data": "CIFAR-10, original",
+        "precision": "float32",
         "hardware": "some processor, 2 cores",
         "epoch_seconds": "10",
         "keras_example_seconds": "",

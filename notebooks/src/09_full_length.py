@@ -588,10 +588,11 @@ print("data:", *{run.data["source"] for run in long_runs}, sep="\n  ")
 
 # %% [markdown]
 # The runs on the GPU were trained by JAX, those on the processor by TensorFlow; the last seven passes of "he2015"
-# were made by JAX on a processor, some ten to sixteen times as slowly as TensorFlow made its fastest. A row may
-# join both: what its seeds differ by includes that. On the GPU up to fourteen ran at a time, so their seconds are
-# those of a shared card. `keras-example-28140` is `keras-example` at a tenth of its updates: 20 passes over the
-# images, not 200.
+# were made by JAX on a processor, some ten to sixteen times as slowly as TensorFlow made its fastest, and with one
+# step of the compiler off that gave NaN there (`docs/performance.md`; the record does not tell). A row may join
+# both: what its seeds differ by includes that. On the GPU up to fourteen ran at a time, so their seconds are those
+# of a shared card. `keras-example-28140` is `keras-example` at a tenth of its updates: 20 passes over the images,
+# not 200.
 #
 # Now the training errors, epoch by epoch.
 #
@@ -633,10 +634,11 @@ for one, other in (("plain-56", "plain-20"), ("v1-56", "v1-20"), ("v1-20", "plai
 # than ResNet-20, but the order among the deeper three is the wrong one: 10.9, 11.7 and 12.5% with 32, 44 and 56
 # layers (one seed of the first two).
 #
-# Both lines of the plain nets are flat at the end. But plain-56 was still falling by two to three points an epoch
-# when the rate was cut, plain-20 by less than one. So a part of its gap may be a late start that the short schedule
-# froze: a net can also stop because its steps have become small. The paper's nets made eight times the updates, and
-# there the gap stays (*quoted*: He et al. 2015, Fig. 6).
+# Both lines of the plain nets are nearly flat at the end: over the last three passes no seed falls by more than 0.6
+# points. But plain-56 was still falling by two to three points an epoch when the rate was cut, plain-20 by less
+# than one. So a part of its gap may be a late start that the short schedule froze: a net can also stop because its
+# steps have become small. The paper's nets made eight times the updates, and there the gap stays (*quoted*: He et
+# al. 2015, Fig. 6).
 #
 # ### What another recipe buys
 #
@@ -668,13 +670,14 @@ for group in results.groups(long_runs, specs=[Spec("v1", 20)]):
 results.table(columns=results.SHORT, tablefmt="html")
 
 # %% [markdown]
-# What the recorded ones were made on, and how long they took. Seconds an epoch are a median; hours are from start to
-# end, with all that held the machine up. Where a row had several machines, by its seeds or within one run, seconds
-# and hours are listed in the order of the machines. Beside them stand the seconds that the Keras example's own table
-# gives, for a GTX 1080 Ti *(quoted)*.
+# What the recorded ones were made on, and how long they took. Seconds an epoch are a median; hours are the sum of what
+# the epochs took, other work on the machine and its sleep included. On the H200 the first pass took 11 to 250 seconds,
+# where the second took 3 to 22: it has the compilation in it. Where a row had several machines, by its seeds or within
+# one run, seconds and hours are listed in the order of the machines. Beside them stand the seconds that the Keras
+# example's own table gives, for a GTX 1080 Ti *(quoted)*.
 
 # %%
-columns = ["network", "exactly", "recipe", "hardware", "epoch_seconds", "keras_example_seconds", "hours"]
+columns = ["network", "exactly", "recipe", "precision", "hardware", "epoch_seconds", "keras_example_seconds", "hours"]
 results.table(columns=columns, recorded_only=True, tablefmt="html")
 
 # %% [markdown]

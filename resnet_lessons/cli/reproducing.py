@@ -1,5 +1,6 @@
 """``reproduce``: train a recorded run again by its ``run.json``, and say how the two compare."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from resnet_lessons import results
@@ -80,14 +81,15 @@ def _data(source, digest):
 
 def _machines(recorded, training):
     """Return on what the run was trained and will be, and whether it can come out the same to the bit."""
-    provenance = training.provenance
-    versions, hardware = provenance.versions(), provenance.hardware()
+    surroundings = training.provenance.surroundings()
+    here = {part: surroundings[part] for part in ("versions", "hardware", "git", "environment")}
+    differing = [name for name, *_ in comparison.compare(recorded, replace(recorded, resumed=(), **here)).around]
     before = [_machine(recorded.versions, recorded.hardware)]
     before += [_machine(part["versions"], part["hardware"]) for part in recorded.resumed]
-    then, now = "; ".join(dict.fromkeys(before)), _machine(versions, hardware)
-    verdict = "the same" if then == now else "not the same, so the log need not repeat to the bit"
-    if then == now and not recorded.deterministic:
-        verdict = "the same, but the run was not deterministic, so the log need not repeat to the bit"
+    then, now = "; ".join(dict.fromkeys(before)), _machine(here["versions"], here["hardware"])
+    reasons = [f"not the same in {', '.join(differing)}"] * bool(differing)
+    reasons += ["the run was not deterministic"] * (not recorded.deterministic)
+    verdict = f"{'; '.join(reasons)}, so the log need not repeat to the bit" if reasons else "the same"
     faster = training.choose_precision()
     slow = f"\n{recorded.precision} as recorded, though this machine is faster in {faster}"
     return [("trained with", then), ("now with", f"{now}\n{verdict}{slow if faster != recorded.precision else ''}")]

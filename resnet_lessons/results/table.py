@@ -65,7 +65,7 @@ def table(records=None, *, columns=None, recorded_only=False, tablefmt="github",
     Papers and Keras example report errors on the original CIFAR-10; the column "data" says what the recorded ones are
     on. Several seeds are a mean ± standard deviation (n - 1), with their number in brackets. Where the runs of a row
     had several kinds of machine, seconds and hours are listed in the order of "hardware"; of a run that changed
-    machines, each has its part.
+    machines, each has its part. Hours are the sum of what the epochs took.
 
     Args:
         records: as for ``rows``.
@@ -104,6 +104,7 @@ COLUMNS = {  # key: heading
     "train": "recorded here: training error in the last epoch, %",
     "recipe": "recipe",
     "data": "recorded on",
+    "precision": "precision",
     "hardware": "hardware",
     "epoch_seconds": "seconds an epoch, recorded",
     "keras_example_seconds": "seconds an epoch, Keras example on a GTX 1080 Ti",
@@ -162,6 +163,7 @@ _CELLS = {  # column: a function of a row
     "train": _recorded(lambda group: percent(*group.train_error, len(group.records))),
     "recipe": _recorded(lambda group: f"{group.recipe['name']}, {group.recipe['steps']:,} updates"),
     "data": _recorded(lambda group: group.data_title),
+    "precision": _recorded(lambda group: group.precision.removeprefix("mixed_")),
     "hardware": _recorded(lambda group: group.hardware),
     "epoch_seconds": _recorded(lambda group: "; ".join(f"{seconds:.0f}" for seconds, _ in group.times.values())),
     "keras_example_seconds": lambda row: str(row.keras_example.epoch_seconds) if row.keras_example else "",
