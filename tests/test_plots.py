@@ -246,6 +246,11 @@ def test_show_names_the_data_below():
     plots.error_curves(ax, [("net", run())])
     shown(fig, "words", "CIFAR-10")
     assert fig.get_supxlabel() == "Data: CIFAR-10"
+    in_widget, _ = plots.figure()
+    plots.html_image(in_widget, "words", "CIFAR-10")
+    assert in_widget.get_supxlabel() == "Data: CIFAR-10"
+    plots.html_image(without := plots.figure()[0], "words")
+    assert without.get_supxlabel() == ""
     one, other = (plots.figure()[0] for _ in range(2))
     assert shown(one, "words").data["image/png"] != shown(other, "words", "CIFAR-10").data["image/png"]
 

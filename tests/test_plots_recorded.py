@@ -49,14 +49,14 @@ def test_the_line_is_the_mean_and_the_band_what_the_seeds_span(ax, groups):
     spanned = {352.0 * k: (100 * w.min() / 45_000, 100 * w.max() / 45_000) for k, w in enumerate(wrong.T, start=1)}
     assert {step: pytest.approx(ends) for step, ends in band(area).items()} == spanned
     assert line.get_label() == "plain-8, 3 seeds"
-    assert ax.get_legend().get_title().get_text() == "line: mean over seeds\nband: lowest to highest"
+    assert ax.get_legend().get_title().get_text() == "line: training error, mean over seeds\nband: lowest to highest"
 
 
 def test_one_seed_has_no_band_and_says_so(ax, groups):
     plots.recorded_curves(ax, groups(1))
     assert len(ax.collections) == 0
     assert ax.get_lines()[0].get_label() == "plain-8, one seed"
-    assert ax.get_legend().get_title().get_text() == ""
+    assert ax.get_legend().get_title().get_text() == "line: training error"
 
 
 def test_validation_is_drawn_as_marks_if_asked_for(ax, groups):

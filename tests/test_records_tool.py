@@ -120,6 +120,13 @@ def test_weights_are_added_to_a_run_that_was_kept_without(tool, run, shipped):
     refused(tool, another, shipped, "is there already", name="v1-20-short-0", weights=True)
 
 
+def test_hashes_of_a_record_that_was_removed_go(tool, run, shipped):
+    shutil.rmtree(tool.keep(run, folder=shipped))
+    tool.keep(run, name="b", folder=shipped)
+    names = [line.split("  ")[1] for line in (shipped / "SHA256SUMS").read_text().splitlines()]
+    assert names == ["b/log.jsonl", "b/run.json"]
+
+
 def test_another_name_can_be_given(tool, run, shipped):
     assert tool.keep(run, name="other", folder=shipped).name == "other"
 
@@ -195,15 +202,25 @@ def test_a_record_is_there_whole_or_not_at_all(tool, run, shipped, monkeypatch, 
     class Stopped(Exception):
         pass
 
-    def stop(*_, **__):
-        raise Stopped
+    def stop_at(place, name):
+        done = getattr(tool.Path, name)
 
-    for owner, name in ((tool.Path, "write_bytes"), (tool.Path, "replace")):
+        def stop(path, *arguments):
+            if place in (path, *arguments):
+                raise Stopped
+            return done(path, *arguments)
+
+        return stop
+
+    record, sums = shipped / "v1-20-short-0", shipped / "SHA256SUMS"
+    log = shipped / ".partial-v1-20-short-0" / "log.jsonl"
+    for place, name in ((log, "write_bytes"), (sums, "replace"), (record, "replace")):
         with monkeypatch.context() as patch:
-            patch.setattr(owner, name, stop)
+            patch.setattr(tool.Path, name, stop_at(place, name))
             with pytest.raises(Stopped):
                 tool.keep(run, folder=shipped, weights=weights)
         assert results.load(shipped) == ()
+        assert sums.exists() == (place == record)
     assert tool.keep(run, folder=shipped, weights=weights)  # what was left does not stand in the way
     assert [record.name for record in results.load(shipped)] == ["v1-20-short-0"]
 

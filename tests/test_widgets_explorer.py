@@ -89,6 +89,21 @@ def test_the_curves_have_a_line_for_each_row(recorded, monkeypatch):
     assert f"short, cifar10: {said}" in alt
 
 
+def test_copies_of_a_data_set_have_labels_that_tell_them_apart(recorded, monkeypatch):
+    other = json.loads((recorded / "v1-20-short-seed0" / "run.json").read_text())
+    other["data"] |= {"source": "CIFAR-10, original: told by its checksums", "sha256": "0f" * 32}
+    log = (recorded / "v1-20-short-seed0" / "log.jsonl").read_text()
+    (recorded / "original").mkdir()
+    (recorded / "original" / "run.json").write_text(json.dumps(other))
+    (recorded / "original" / "log.jsonl").write_text(log)
+    drawn = []
+    monkeypatch.setattr(recorded_runs.plots, "recorded_curves", lambda _, groups, **__: drawn.extend(groups))
+    widgets.recorded_image(Spec("v1", 20), recorded)
+    labels = [label for label, _ in drawn]
+    assert len(set(labels)) == len(labels) == 3
+    assert sum("CIFAR-10, original" in label for label in labels) == 1
+
+
 def test_the_curves_say_what_they_were_trained_on(recorded, monkeypatch):
     said = []
     monkeypatch.setattr(recorded_runs.plots, "html_image", lambda *given: said.append(given[-1]))

@@ -5,11 +5,11 @@
     python tools/records.py readme                                # make table
 
 ``run.json`` and ``log.jsonl`` are copied as training wrote them, byte for byte. Of the weights the net's own are kept,
-not the optimizer's (the SHA-256 in ``run.json`` is of both). That of every file goes into ``SHA256SUMS``, to which the
-tests hold them: a log that was edited later is told. A run is refused
-if it is unfinished, its log and summary do not agree, its weights are not those it ended with, the package had changes
-that no commit has, or it is there already. The folder appears whole or not at all: what is put beside it first ships
-nothing by itself. To a run that was kept without them, weights are added.
+not the optimizer's (the SHA-256 in ``run.json`` is of both). The SHA-256 of every file goes into ``SHA256SUMS``, to
+which the tests hold them: a log that was edited later is told. A run is refused if it is unfinished, its log and
+summary do not agree, its weights are not those it ended with, the package had changes that no commit has, or it is
+there already. The folder appears whole or not at all: what is put beside it first ships nothing by itself. To a run
+that was kept without them, weights are added.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def keep(run, name=None, weights=False, folder=results.RECORDED):
         _refuse_name(name, target)
         _refuse_changes(record)
         _refuse_second(record, there)
-    sums = _read_sums(folder / SUMS)
+    sums = {name: digest for name, digest in _read_sums(folder / SUMS).items() if (folder / name).is_file()}
     contents = {file: (run / file).read_bytes() for file in (RUN, LOG)}
     if weights:
         _refuse_second_weights(record, there, sums)

@@ -1047,7 +1047,8 @@ plots.show(fig, alt, next((group.data_title for group in recorded), None))
 variants = [Spec("v1", 20, skip=skip) for skip in specs.SKIPS] + [Spec("v1", 20, order=order) for order in specs.ORDERS]
 recorded = results.groups(data="cifar10", recipe="short", specs=nets + variants)
 columns = ["network", "exactly", "parameters", "train", "recorded"]
-print("all on", *{group.data_title for group in recorded})
+[title] = {group.data_title for group in recorded}
+print("all on", title)
 results.table(recorded, columns=columns, recorded_only=True, tablefmt="html")
 
 # %% [markdown]

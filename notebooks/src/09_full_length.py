@@ -578,13 +578,15 @@ for planned in sweep.read(plan, runs / "sweep").runs:
 # is drawn from what the package ships; it grows when a run is added.)
 
 # %%
+import textwrap
 from resnet_lessons import results
 
 long_runs = [run for run in results.load() if run.data["name"] == "cifar10"]
 for group in results.groups(long_runs):
     print(f"{group.spec.name:22} {group.recipe['name']:20} seeds {group.seeds}")
 print("machines:", *sorted({name for group in results.groups(long_runs) for name in group.times}), sep="\n  ")
-print("data:", *{run.data["source"] for run in long_runs}, sep="\n  ")
+for source in {run.data["source"] for run in long_runs}:
+    print(textwrap.fill(source, 72, initial_indent="data: ", subsequent_indent="  "))
 
 # %% [markdown]
 # The runs on the GPU were trained by JAX, those on the processor by TensorFlow; the last seven passes of "he2015"
@@ -617,9 +619,10 @@ plots.show(fig, alt, ", ".join({group.data_title for group in families.values()}
 
 # %%
 mean_error = {name: group.train_error[0] for name, group in families.items()}
+print("training error in the last epoch, mean, and each seed")
 for name, error in sorted(mean_error.items(), key=lambda item: item[1]):
     each = ", ".join(f"{100 * record.log[-1].train_error:.1f}" for record in families[name].records)
-    print(f"{name:9} {error:5.2f}% of training images wrong, last epoch ({each})")
+    print(f"{name:9} {error:5.2f}%   {each}")
 for one, other in (("plain-56", "plain-20"), ("v1-56", "v1-20"), ("v1-20", "plain-20"), ("v1-56", "plain-56")):
     if {one, other} <= set(mean_error):
         verdict = "worse" if mean_error[one] > mean_error[other] else "better"
@@ -634,8 +637,8 @@ for one, other in (("plain-56", "plain-20"), ("v1-56", "v1-20"), ("v1-20", "plai
 # than ResNet-20, but the order among the deeper three is the wrong one: 10.9, 11.7 and 12.5% with 32, 44 and 56
 # layers (one seed of the first two).
 #
-# Both lines of the plain nets are nearly flat at the end: over the last three passes no seed falls by more than 0.6
-# points. But plain-56 was still falling by two to three points an epoch when the rate was cut, plain-20 by less
+# Both lines of the plain nets are nearly flat at the end: over the last three passes no seed falls by as much as
+# 0.8 points. But plain-56 was still falling by two to three points an epoch when the rate was cut, plain-20 by less
 # than one. So a part of its gap may be a late start that the short schedule froze: a net can also stop because its
 # steps have become small. The paper's nets made eight times the updates, and there the gap stays (*quoted*: He et
 # al. 2015, Fig. 6).
@@ -671,10 +674,10 @@ results.table(columns=results.SHORT, tablefmt="html")
 
 # %% [markdown]
 # What the recorded ones were made on, and how long they took. Seconds an epoch are a median; hours are the sum of what
-# the epochs took, other work on the machine and its sleep included. On the H200 the first pass took 11 to 250 seconds,
-# where the second took 3 to 22: it has the compilation in it. Where a row had several machines, by its seeds or within
-# one run, seconds and hours are listed in the order of the machines. Beside them stand the seconds that the Keras
-# example's own table gives, for a GTX 1080 Ti *(quoted)*.
+# the epochs took, other work on the machine and its sleep included. On the H200 the first pass took 11 to 251 seconds,
+# where the second took 3 to 22: compilation is in it. Where a row had several machines, by its seeds or within one run,
+# seconds and hours are listed in the order of the machines. Beside them stand the seconds that the Keras example's own
+# table gives, for a GTX 1080 Ti *(quoted)*.
 
 # %%
 columns = ["network", "exactly", "recipe", "precision", "hardware", "epoch_seconds", "keras_example_seconds", "hours"]
@@ -808,12 +811,12 @@ def from_images(error, images=10_000):
     return 100 * np.sqrt(error / 100 * (1 - error / 100) / images)
 
 
-print("            test error   from the images   from the seeds: standard deviation")
-print(f"ResNet-110 {6.61:10.2f}% {from_images(6.61):17.2f}   (quoted)")
+print("            test error   standard error, images   deviation, seeds")
+print(f"ResNet-110 {6.61:10.2f}% {from_images(6.61):24.2f}   (quoted)")
 for name, group in families.items():
     mean, spread = group.test_error
     by_seeds = "one seed" if spread is None else f"{spread:.2f}"
-    print(f"{name:10} {mean:10.2f}% {from_images(mean):17.2f}   {by_seeds}")
+    print(f"{name:10} {mean:10.2f}% {from_images(mean):24.2f}   {by_seeds}")
 
 # %% [markdown]
 # ## 8 Go further

@@ -143,15 +143,16 @@ runs = [(f"{one.recipe['name']}, {one.data['name']}", one) for one in found]
 fig, ax = plots.figure(width=8.0, height=3.6)
 plots.recorded_curves(ax, runs[:6], validation=True)
 alt = "Errors against updates of the recorded runs of ResNet-20, on training images and on held-back ones."
-plots.show(fig, alt, "; ".join(dict.fromkeys(one.data_title for one in found)))
+plots.show(fig, alt, "; ".join(dict.fromkeys(one.data_title for one in found[:6])))
 
 # %% [markdown]
-# **Figure.** The scale of updates is logarithmic. By `short` on CIFAR-10 both errors fall once more when the
-# learning rate does, at half of the 8,000 updates; in the end training is at 12.3% and validation at 15.6%. By
-# `fast-accuracy` the training error falls after every pass: fast at first, slowly in the middle, and faster again
-# near the end, where the rate nears 0. Validation scatters above it and settles too, but higher: 6.7% and 12.6%.
-# These are means of three seeds. By `he2015`, one seed, they end at 0.9% and 12.0%: eight times the updates, and
-# the net gets nearly every training image right. On shapes10 both are below 2% after 700 updates.
+# **Figure.** Training errors as lines, validation errors as marks. The scale of updates is logarithmic. By `short`
+# on CIFAR-10 both errors fall once more when the learning rate does, at half of the 8,000 updates; in the end
+# training is at 12.3% and validation at 15.6%. By `fast-accuracy` the training error falls after every pass: fast
+# at first, slowly in the middle, and faster again near the end, where the rate nears 0. Validation scatters above
+# it from the second pass on and settles too, but higher: 6.7% and 12.6%. These are means of three seeds. By
+# `he2015`, one seed, they end at 0.9% and 12.0%: eight times the updates, and the net gets nearly every training
+# image right. On shapes10 both are below 2% after 700 updates.
 #
 # ## 2 What a control costs
 #

@@ -28,10 +28,14 @@ class Verdict:
         return f"{label} {self.message}"
 
     def _repr_html_(self):
-        """Return what a notebook shows, where a plain text would be broken within words."""
+        """Return HTML for a notebook, which would break plain text within words."""
         if self.folded and self.passed is False:
-            return f"<details><summary>Not yet. What the check saw</summary>{html.escape(self.message)}</details>"
-        return f"<p>{html.escape(repr(self))}</p>"
+            return f"<details><summary>Not yet. What the check saw</summary>{_paragraph(self.message)}</details>"
+        return _paragraph(repr(self))
+
+
+def _paragraph(text):
+    return f'<p style="white-space: pre-wrap">{html.escape(text)}</p>'
 
 
 class Wrong(Exception):

@@ -37,8 +37,8 @@ def reproduce(ctx, name, listing, source, devices, out):
     """Train the recorded run NAME again, with all that its run.json sets, on the data that you have.
 
     NAME is that of a run that ships with the package, or the folder of another finished one; without NAME they are
-    listed. At the end stands what came out then and now. On the same data, processor and versions a run that was
-    deterministic repeats to the bit; on another copy of the data it is a measurement of its own.
+    listed. At the end stands what came out then and now. On the same data, processor, versions, code and switches a run
+    that was deterministic repeats to the bit; on another copy of the data it is a measurement of its own.
     """
     if name is None or listing:
         shipped = results.load()
@@ -57,7 +57,7 @@ def reproduce(ctx, name, listing, source, devices, out):
     is_same = dataset.digest == recorded.data["sha256"]
     words = "the same" if is_same else "other data: what comes out is a result of its own"
     then, now = _data(recorded.data["source"], recorded.data["sha256"]), _data(dataset.source, dataset.digest)
-    facts = [("recorded on", then), ("now on", f"{now}\n{words}"), *_machines(recorded, training)]
+    facts = [("recorded on", then), ("now on", f"{now}\n{words}"), *_machines(recorded, training, devices)]
     click.echo(tables.facts(facts) + "\n")
     announce(settings.spec, settings.recipe, settings.seed, dataset, settings.precision, folder)
     watch = {"precision": settings.precision, "strategy": settings.strategy, "deterministic": settings.deterministic}
@@ -79,15 +79,16 @@ def _data(source, digest):
     return f"{source} (SHA-256 {digest[:12]})"
 
 
-def _machines(recorded, training):
+def _machines(recorded, training, devices):
     """Return on what the run was trained and will be, and whether it can come out the same to the bit."""
     surroundings = training.provenance.surroundings()
     here = {part: surroundings[part] for part in ("versions", "hardware", "git", "environment")}
-    differing = [name for name, *_ in comparison.compare(recorded, replace(recorded, resumed=(), **here)).around]
+    again = replace(recorded, resumed=(), devices=devices or recorded.devices, **here)
+    differing = [name for name, *_ in comparison.compare(recorded, again).around]
     before = [_machine(recorded.versions, recorded.hardware)]
     before += [_machine(part["versions"], part["hardware"]) for part in recorded.resumed]
     then, now = "; ".join(dict.fromkeys(before)), _machine(here["versions"], here["hardware"])
-    reasons = [f"not the same in {', '.join(differing)}"] * bool(differing)
+    reasons = [f"not known to be the same in {', '.join(differing)}"] * bool(differing)
     reasons += ["the run was not deterministic"] * (not recorded.deterministic)
     verdict = f"{'; '.join(reasons)}, so the log need not repeat to the bit" if reasons else "the same"
     faster = training.choose_precision()

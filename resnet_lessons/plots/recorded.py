@@ -37,8 +37,9 @@ def recorded_curves(ax, groups, *, validation=False):
     ax.set(xlabel="update (logarithmic)" if far_apart else "update", ylabel="error (%)")
     ax.set_xscale("log" if far_apart else "linear")
     if groups:
-        banded = any(len(group.seeds) > 1 for _, group in groups)
-        title = "line: mean over seeds\nband: lowest to highest" if banded else None
+        title = "line: training error"
+        if any(len(group.seeds) > 1 for _, group in groups):
+            title += ", mean over seeds\nband: lowest to highest"
         style = {"fontsize": 8, "title_fontsize": 8, "alignment": "left", "frameon": False}
         ax.legend(title=title, loc="upper left", bbox_to_anchor=(1, 1), **style)  # beside the lines
     return ax

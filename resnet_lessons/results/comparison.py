@@ -43,7 +43,7 @@ def _around(record):
     told |= {"repeats bit for bit": "yes" if record.deterministic else "no"}
     parts = [(record.versions, record.hardware, record.git, record.environment), *_resumed(record)]
     for versions, hardware, git, environment in parts:
-        named = {**versions, **environment}
+        named = {**versions, "switches": _switches(environment)}
         named |= {key: hardware.get(key) for key in ("processor", "cores", "accelerators", "system")}
         named |= {"commit": git.get("commit") or git.get("release"), "uncommitted changes": git.get("changed", False)}
         for name, value in named.items():
@@ -56,7 +56,14 @@ def _around(record):
 
 
 def _resumed(record):
-    return [(part["versions"], part["hardware"], part["git"], part.get("environment", {})) for part in record.resumed]
+    return [(part["versions"], part["hardware"], part["git"], part.get("environment")) for part in record.resumed]
+
+
+def _switches(environment):
+    """Name the variables that change how a backend computes; what an older record does not tell is unknown."""
+    if environment is None:
+        return "unknown"
+    return " ".join(f"{name}={value}" for name, value in sorted(environment.items())) or "none"
 
 
 def _first_difference(before, after):

@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_lessons.specs import Spec
@@ -98,7 +98,8 @@ class Record:
         strategy: None, or "mirrored".
         devices: the parts of a divided processor that "mirrored" was over; None on GPUs, and in older records.
         resumed: for each time it was taken up again the "epoch" done by then, and its surroundings as above.
-        environment: variables that change how a backend computes, such as "XLA_FLAGS"; empty in older records.
+        environment: variables that change how a backend computes, such as "XLA_FLAGS"; None in older
+            records, which do not tell.
     """
 
     name: str
@@ -117,7 +118,7 @@ class Record:
     strategy: str | None = None
     devices: int | None = None
     resumed: tuple[Mapping, ...] = ()
-    environment: Mapping = field(default_factory=dict)
+    environment: Mapping | None = None
 
     def hardware_of(self, epoch):
         """Return the hardware that made an epoch: of the last time the run was taken up before it, or as it began."""
@@ -214,7 +215,7 @@ def _provenance(run, path):
         "strategy": run.get("strategy"),
         "devices": run.get("devices"),
         "resumed": tuple(resumed),
-        "environment": run.get("environment", {}),
+        "environment": run.get("environment"),
     }
 
 

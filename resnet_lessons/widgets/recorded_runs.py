@@ -53,7 +53,10 @@ def published_words(spec):
 def recorded_image(spec, folder=None):
     """Return the curves of a network's recorded runs, the first six rows of its table, as HTML; "" without any."""
     found = recorded_groups(spec, folder)
-    groups = [(f"{one.recipe['name']}, {one.data['name']}", one) for one in found[:MOST]]
+    labels = [f"{one.recipe['name']}, {one.data['name']}" for one in found[:MOST]]
+    if len(set(labels)) < len(labels):  # copies of one data set, or precisions
+        labels = [f"{one.recipe['name']}, {one.data_title}, {one.precision}" for one in found[:MOST]]
+    groups = list(zip(labels, found, strict=False))
     if not groups:
         return ""
     fig, ax = plots.figure(width=8.0, height=3.4)
