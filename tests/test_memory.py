@@ -1,7 +1,11 @@
 """Memory that is free goes back to the system: when asked, after each cell of a notebook, after a training."""
 
+import os
+import platform
 import subprocess
 import sys
+
+from resnet_lessons import backend
 
 import pytest
 
@@ -21,9 +25,17 @@ def use_and_free():
 """
 
 
-def printed(code):
-    """Run code in a new interpreter; return the numbers that it prints."""
-    run = subprocess.run([sys.executable, "-c", FREED + code], capture_output=True, text=True, timeout=120, check=True)
+def printed(code, **environment):
+    """Run code in a new interpreter, where this one has set no switch; return the numbers that it prints."""
+    unset = {name: value for name, value in os.environ.items() if name != "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"}
+    run = subprocess.run(
+        [sys.executable, "-c", FREED + code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        env=unset | environment,
+    )
     return [int(word) for word in run.stdout.split()]
 
 
@@ -76,3 +88,29 @@ def test_a_training_gives_back_what_it_has_freed(monkeypatch):
     recipe = recipes.get("minute").resized(2, validation=0)
     training.fit(Spec("plain", 8), recipe, images)
     assert calls == ["given back"]
+
+
+TRAINED = """
+import gc
+from resnet_lessons import backend, training
+from resnet_lessons.specs import Spec
+
+def left_after(images):
+    training.time_updates(Spec("plain", 8), images, precision="float32", updates=1)
+    gc.collect()
+    backend.give_back()
+    return resident()
+
+print(left_after(8), left_after(1024))
+"""
+
+
+@pytest.mark.skipif(
+    backend.BACKEND != "tensorflow" or platform.machine() != "x86_64" or len(backend.devices()) > 1,
+    reason="a matter of TensorFlow with oneDNN, on a processor",
+)
+def test_what_tensorflow_used_for_a_large_batch_goes_back():
+    little, much = printed(TRAINED)
+    assert much < little + 100
+    little, much = printed(TRAINED, TF_ONEDNN_USE_SYSTEM_ALLOCATOR="0")
+    assert much > little + 200  # the negative control: its own allocator keeps it

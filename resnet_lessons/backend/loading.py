@@ -48,6 +48,9 @@ with _START_UP:
     wanted = os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" and "tensorflow" not in sys.modules
     if wanted and platform.machine() in ("x86_64", "AMD64"):
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+        # Have it allocate by malloc, which gives back what is free when asked (memory.py). Its own allocator, which it
+        # has where it is built with oneDNN, keeps the most that any training has used.
+        os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
     try:
         import keras
     except (ImportError, ValueError) as error:  # a backend that is not installed, or that Keras does not know
