@@ -1028,8 +1028,7 @@ for spec in nets:
 # %% [markdown]
 # The basic one has nine units, the one of bottlenecks six, where the nets of Table 3 have 54 to 333. So a pair of
 # equal depth differs in more than the order of the layers, and a difference between its test errors cannot be put
-# down to the order alone. No run of version 2 ships yet, so nothing recorded compares the versions; what is drawn
-# is version 1.
+# down to the order alone. Of version 2 one run ships, 20 layers from seed 0, and none of 56 layers.
 
 # %%
 fig, ax = plots.figure(width=9)
@@ -1040,8 +1039,9 @@ plots.show(fig, alt, next((group.data_title for group in recorded), None))
 
 # %% [markdown]
 # **Figure.** Recorded errors, training as lines and validation as marks: the 20 and the 56 layers of version 1 end
-# with nearly the same errors. The marks scatter from pass to pass while the rate is high, and settle where it
-# drops. The legend says how many seeds a line is the mean of; the band spans them.
+# with nearly the same errors, the 20 layers of version 2 above both. The marks scatter from pass to pass while the
+# rate is high, and settle where it drops. The legend says how many seeds a line is the mean of; the band spans
+# them.
 
 # %%
 variants = [Spec("v1", 20, skip=skip) for skip in specs.SKIPS] + [Spec("v1", 20, order=order) for order in specs.ORDERS]
@@ -1056,6 +1056,11 @@ results.table(recorded, columns=columns, recorded_only=True, tablefmt="html")
 # four nets, of the six shortcuts and of the five orders at 20 layers. Of a net without a row all that this lesson
 # says of its test error is *quoted*. On re-encoded images, which have lost detail, errors are higher than on the
 # original CIFAR-10; a recorded figure neither reaches nor misses a quoted one.
+#
+# At 20 layers version 2 ends at 17.35%, version 1 at 16.04 *(recorded)*: 1.3 points, many times what its seeds differ
+# by. Nothing follows for the order of the layers. Version 2 has bottlenecks here, three units fewer, a fifth fewer
+# parameters and a quarter fewer multiply-adds; it has one seed; and it was trained in float32, the others in bfloat16.
+# Which of these it is, nobody has measured here. Table 3 compares nets that differ in the order alone, and deep ones.
 #
 # Four of the six shortcuts have a row, the identity of three seeds, the others of one; of the five orders only the
 # original has *(recorded)*. The identity has the lowest error, as in Table 1: 16.04%, with a standard deviation of

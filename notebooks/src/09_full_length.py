@@ -591,7 +591,8 @@ for source in {run.data["source"] for run in long_runs}:
 # %% [markdown]
 # The runs on the GPU were trained by JAX, those on the processor by TensorFlow; the last seven passes of "he2015"
 # were made by JAX on a processor, some ten to sixteen times as slowly as TensorFlow made its fastest, and with one
-# step of the compiler off that gave NaN there (`docs/performance.md`; the record does not tell). A row may join
+# step of the compiler off that gave NaN there (`docs/performance.md`; the record does not tell). All are in
+# bfloat16 but for ResNet-20 v2, which a processor without 16-bit instructions trained in float32. A row may join
 # both: what its seeds differ by includes that. On the GPU up to fourteen ran at a time, so their seconds are those
 # of a shared card. `keras-example-28140` is `keras-example` at a tenth of its updates: 20 passes over the images,
 # not 200.
@@ -713,9 +714,9 @@ alt = "Seconds of each epoch of the recorded runs: some jump by a factor, though
 plots.show(fig, alt, ", ".join({group.data_title for group in families.values()}))
 
 # %% [markdown]
-# **Figure.** Seconds an epoch, *recorded*, of the four runs of seed 0 on two cores: an epoch makes 352 updates, but
-# for the last, which makes 256, and yet their times differ by factors. The log does not say why: other work on the
-# machine, or a machine that slept.
+# **Figure.** Seconds an epoch, *recorded*, of the five runs of seed 0 on two cores, v2-20 on slower ones than the
+# others: an epoch makes 352 updates, but for the last, which makes 256, and yet their times differ by factors. The
+# log does not say why: other work on the machine, or a machine that slept.
 #
 # Was the estimate of section 1 right for them? Here it is for these nets on *this* machine, beside what the
 # recorded runs took on theirs.
