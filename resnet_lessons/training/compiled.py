@@ -4,6 +4,7 @@ In this order, so that a seed means the initial weights too. Also times how long
 """
 
 import contextlib
+import gc
 import threading
 import time
 
@@ -141,4 +142,7 @@ def time_updates(spec, batch_size, *, precision="auto", updates=5):
     for _ in range(updates + 1):
         model.train_on_batch(x, y)
         times.append(time.perf_counter())
+    del model  # nets that are timed one after the other would else pile up
+    gc.collect()
+    backend.give_back()
     return times[1] - times[0], float(np.median(np.diff(times[1:])))
