@@ -585,7 +585,7 @@ long_runs = [run for run in results.load() if run.data["name"] == "cifar10"]
 for group in results.groups(long_runs):
     print(f"{group.spec.name:22} {group.recipe['name']:20} seeds {group.seeds}")
 print("machines:", *sorted({name for group in results.groups(long_runs) for name in group.times}), sep="\n  ")
-for source in {run.data["source"] for run in long_runs}:
+for source in sorted({run.data["source"] for run in long_runs}):
     print(textwrap.fill(source, 72, initial_indent="data: ", subsequent_indent="  "))
 
 # %% [markdown]

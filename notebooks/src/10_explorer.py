@@ -271,9 +271,9 @@ for number, kind in enumerate(kinds):
     chosen = [i for i, row in enumerate(rows) if (row.network.family, row.network.block) == kind]
     style = {"color": plots.COLOURS[number], "marker": plots.MARKERS[number], "linestyle": plots.DASHES[number]}
     ax.plot([costs[i] for i in chosen], [errors[i] for i in chosen], label=" ".join(kind), linewidth=0.8, **style)
+behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 for row, cost in zip(rows, costs, strict=True):
-    style = {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 0.5}}
-    ax.annotate(row.network.depth, (cost, row.error), (6, 3), textcoords="offset points", fontsize=9, **style)
+    ax.annotate(row.network.depth, (cost, row.error), (6, 3), textcoords="offset points", fontsize=9, bbox=behind)
 ax.set(xscale="log", xlabel="million multiply-adds for one image", ylabel="quoted test error (%)")
 ax.set_xticks(ticks, labels=[f"{tick:,}" for tick in ticks])
 ax.set_xticks([], minor=True)

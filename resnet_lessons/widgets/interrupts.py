@@ -15,8 +15,8 @@ running = weakref.WeakSet()  # trainers that train, or show what another one tra
 def _interrupted(*_):
     """Stop every training; as a signal handler it may stand amid a drawing, so it draws nothing itself."""
     for trainer in list(running):
-        if trainer._ask_to_stop():
-            trainer._ask_to_redraw()
+        if trainer.ask_to_stop():
+            trainer.ask_to_redraw()
 
 
 def _after_cell(result):

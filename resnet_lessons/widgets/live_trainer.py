@@ -163,11 +163,11 @@ class LiveTrainer(ipywidgets.VBox):
 
     def stop(self):
         """Ask the training to stop after the update under way, and return at once."""
-        if self._ask_to_stop():
+        if self.ask_to_stop():
             self._redraw()
 
-    def _ask_to_stop(self):
-        """Do so without a look at any widget; return whether there was something to stop."""
+    def ask_to_stop(self):
+        """Ask as ``stop`` does but touch no widget, for a signal handler; return whether there was one to stop."""
         current = self._training
         if current is not None:
             current.stop()
@@ -216,8 +216,8 @@ class LiveTrainer(ipywidgets.VBox):
 
     # What is shown
 
-    def _ask_to_redraw(self):
-        """Called in the training's thread: have the event loop redraw; without one, ``wait`` does.
+    def ask_to_redraw(self):
+        """Have the event loop redraw, from any thread; without a loop, ``wait`` does.
 
         A drawing may take longer than training takes to ask for the next: they must not pile up before a button's turn.
         """
@@ -344,7 +344,7 @@ def _failed(progress):
 def _ask_to_redraw(pages):
     """Ask the trainers that show a training; another one may join them meanwhile."""
     for page in tuple(pages):
-        page._ask_to_redraw()
+        page.ask_to_redraw()
 
 
 def _running_loop():
