@@ -129,8 +129,8 @@ test-jax: $(STAMP)  ## run on JAX the tests of what has code of its own for it: 
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --upgrade --no-deps --target build/jax \
 	  jax==$(JAX) jaxlib==$(JAX)
 	PYTHONPATH="$(CURDIR)/build/jax" KERAS_BACKEND=jax \
-	  $(BIN)/python -m pytest $(PARALLEL) tests/test_backend.py tests/test_diagnostics*.py tests/test_landscape.py \
-	  tests/training/test_training_fit.py
+	  $(BIN)/python -m pytest $(PARALLEL) tests/test_backend.py tests/test_pipelines.py tests/test_diagnostics*.py \
+	  tests/test_landscape.py tests/training/test_training_fit.py
 
 .PHONY: kills
 kills: $(STAMP)  ## kill training runs 20 times, resume each, compare with one left alone (some minutes)

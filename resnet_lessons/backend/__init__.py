@@ -10,6 +10,7 @@ from .functions import compiled, gradients, pull_back
 from .hardware import accelerators_have_bfloat16, devices, processor_flags, threads, versions
 from .loading import BACKEND, make_deterministic
 from .memory import give_back, give_back_after_cells
+from .pipelines import pipeline
 from .strategies import STRATEGIES, check_strategy, divide_processor, processor_parts, scope, shares
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "give_back",
     "gradients",
     "make_deterministic",
+    "pipeline",
     "processor_flags",
     "processor_parts",
     "pull_back",

@@ -74,10 +74,10 @@ def _fit(model, recipe, batches, validation, callbacks, epoch=0, step=0):
     batches.start_at(epoch)
     with _memory_freed(model):
         model.fit(
-            batches,
+            backend.pipeline(batches),
             initial_epoch=epoch,
             epochs=-(-recipe.steps // len(batches)),
-            validation_data=validation,
+            validation_data=None if validation is None else backend.pipeline(validation),
             shuffle=False,  # the batches come in their own order already
             callbacks=[between_updates.ServeEpoch(batches), between_updates.Schedule(recipe, step), *callbacks],
             verbose=0,
@@ -312,7 +312,7 @@ class _Training:
         images = batches.Batches(self.dataset.x_test, self.dataset.y_test, TEST_BATCH, mean=self.batches.mean)
         model = self._on_one_device()
         with _memory_freed(model):
-            found = model.evaluate(images, verbose=0, return_dict=True, callbacks=asked)
+            found = model.evaluate(backend.pipeline(images), verbose=0, return_dict=True, callbacks=asked)
         if not math.isfinite(found["loss"]):
             what = f"the test loss is {found['loss']} after update {self.settings.recipe.steps}"
             raise between_updates.diverged(self.model, what, self._advice())

@@ -1,0 +1,66 @@
+"""What Keras is given for batches serves them epoch by epoch, and nobody tunes it."""
+
+from resnet_lessons import backend
+from resnet_lessons.batches import Batches
+
+import numpy as np
+import pytest
+
+on_tensorflow = pytest.mark.skipif(backend.BACKEND != "tensorflow", reason="a matter of TensorFlow")
+
+
+@pytest.fixture
+def batches():
+    """Serve 11 images in batches of 4, the last one of 3, shuffled and augmented anew in each epoch."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (11, 8, 8, 3), dtype="uint8")
+    return Batches(images, rng.integers(0, 10, 11, dtype="uint8"), 4, "pad-crop-flip", seed=1)
+
+
+def served(stream):
+    return [tuple(array.numpy() for array in batch) for batch in stream]
+
+
+@on_tensorflow
+def test_each_pass_is_the_next_epoch(batches):
+    stream = backend.pipeline(batches)
+    assert len(stream) == 3
+    for epoch in (0, 1, 2):
+        wanted = [batches.at(epoch, index) for index in range(3)]
+        for one, other in zip(served(stream), wanted, strict=True):
+            for array, expected in zip(one, other, strict=True):
+                assert array.dtype == expected.dtype
+                np.testing.assert_array_equal(array, expected)
+    assert not np.array_equal(batches.at(0, 0)[0], batches.at(1, 0)[0])  # so the epochs can be told apart
+
+
+@on_tensorflow
+def test_a_pass_begins_where_the_batches_are_told_to(batches):
+    stream = backend.pipeline(batches)
+    batches.start_at(5)
+    np.testing.assert_array_equal(served(stream)[2][0], batches.at(5, 2)[0])
+
+
+@on_tensorflow
+def test_the_batches_are_told_of_the_end_of_a_pass_whole_or_not(batches, monkeypatch):
+    ends = []
+    monkeypatch.setattr(batches, "on_epoch_end", lambda: ends.append(batches.epoch))
+    stream = backend.pipeline(batches)
+    served(stream)
+    assert ends == [0]
+    served(stream.take(1))
+    assert ends == [0, 1]
+
+
+@on_tensorflow
+def test_nothing_is_tuned(batches):
+    """Keras's own pipeline is: the negative control."""
+    from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
+
+    assert backend.pipeline(batches).options().autotune.enabled is False
+    assert PyDatasetAdapter(batches, shuffle=False).get_tf_dataset().options().autotune.enabled is not False
+
+
+@pytest.mark.skipif(backend.BACKEND == "tensorflow", reason="a matter of JAX")
+def test_jax_takes_the_batches_as_they_are(batches):
+    assert backend.pipeline(batches) is batches
