@@ -205,9 +205,11 @@ print("batch norm's statistics", statistics, " momentum", {str(variable.dtype) f
 import numpy as np
 
 seconds = {"float32": [], "mixed_bfloat16": []}
+timed = {precision: training.TimedNet(nets[20], batch_size=16, precision=precision) for precision in seconds}
 for _ in range(3):
     for precision, values in seconds.items():
-        values.append(training.time_updates(nets[20], 16, precision=precision, updates=3)[1])
+        values.append(timed[precision].seconds(updates=3))
+timed.clear()  # the nets and what they hold in memory
 for precision, values in seconds.items():
     least, median, most = (1000 * np.quantile(values, part) for part in (0, 0.5, 1))
     print(f"{precision:15} {median:.0f} ms an update, {least:.0f} to {most:.0f}")

@@ -122,6 +122,38 @@ def _create_state(model, num_classes):
     model.reset_metrics()
 
 
+class TimedNet:
+    """A net whose updates can be timed again and again, such as in turns with those of another.
+
+    Args:
+        spec: the network.
+        batch_size: images an update, which are random.
+        precision: as for ``choose_precision``.
+
+    Attributes:
+        start: seconds that it took to build the net and to make its first update.
+    """
+
+    def __init__(self, spec, batch_size, *, precision="auto"):
+        rng = np.random.default_rng(0)
+        self._batch = (
+            rng.normal(size=(batch_size, *spec.input_shape)).astype("float32"),
+            rng.integers(spec.num_classes, size=batch_size, dtype="int32"),
+        )
+        began = time.perf_counter()
+        self._model = compile_model(spec, Recipe("timing", steps=1), 0, choose_precision(precision))
+        self._model.train_on_batch(*self._batch)
+        self.start = time.perf_counter() - began
+
+    def seconds(self, updates=5):
+        """Make some updates and return the median time of one, in seconds."""
+        times = [time.perf_counter()]
+        for _ in range(updates):
+            self._model.train_on_batch(*self._batch)
+            times.append(time.perf_counter())
+        return float(np.median(np.diff(times)))
+
+
 def time_updates(spec, batch_size, *, precision="auto", updates=5):
     """Measure how long ``spec`` takes on this machine, on random images.
 
@@ -134,15 +166,9 @@ def time_updates(spec, batch_size, *, precision="auto", updates=5):
     Returns:
         Seconds to build the net and make its first update, and the median seconds of an update after it.
     """
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(batch_size, *spec.input_shape)).astype("float32")
-    y = rng.integers(spec.num_classes, size=batch_size, dtype="int32")
-    times = [time.perf_counter()]
-    model = compile_model(spec, Recipe("timing", steps=updates + 1), 0, choose_precision(precision))
-    for _ in range(updates + 1):
-        model.train_on_batch(x, y)
-        times.append(time.perf_counter())
-    del model  # nets that are timed one after the other would else pile up
+    net = TimedNet(spec, batch_size, precision=precision)
+    start, update = net.start, net.seconds(updates)
+    del net  # nets that are timed one after the other would else pile up
     gc.collect()
     backend.give_back()
-    return times[1] - times[0], float(np.median(np.diff(times[1:])))
+    return start, update

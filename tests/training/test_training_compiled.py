@@ -343,3 +343,13 @@ def test_timing_gives_seconds():
     first, later = training.time_updates(SPEC, 4, precision="float32", updates=2)
     assert 0 < later < first < 120
     assert type(later) is float
+
+
+def test_nets_can_be_timed_in_turns(monkeypatch):
+    nets = [training.TimedNet(SPEC, 4, precision=precision) for precision in ("float32", "mixed_bfloat16")]
+    assert [net._model.dtype_policy.name for net in nets] == ["float32", "mixed_bfloat16"]
+    monkeypatch.setattr(training.compiled, "compile_model", lambda *_: pytest.fail("it was built again"))
+    turns = [[net.seconds(updates=2) for net in nets] for _ in range(2)]
+    for number, net in enumerate(nets):
+        assert 0 < max(turn[number] for turn in turns) < net.start
+        assert net._model.optimizer.iterations == 1 + 2 * 2
