@@ -543,6 +543,13 @@ def test_the_variable_sizes_the_lessons(monkeypatch, value, name, steps):
     assert (recipes.mode(), recipe.name, recipe.steps) == (value, name, steps)
 
 
+def test_smoke_mode_looks_at_few_images():
+    smoke, fast = recipes.for_lesson("smoke"), recipes.for_lesson("fast")
+    assert (smoke.batch_size, smoke.validation) == (16, 100)
+    assert smoke.steps * smoke.batch_size < fast.steps * fast.batch_size / 10
+    assert dataclasses.replace(smoke, batch_size=64, validation=1000) == fast.resized(12, epochs=1)
+
+
 @pytest.mark.parametrize("value", ["FAST", "slow", "1", " full"])
 def test_another_value_is_refused(monkeypatch, value):
     monkeypatch.setenv("RESNET_LESSONS_MODE", value)

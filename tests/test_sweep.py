@@ -596,6 +596,7 @@ n = 1
 [[network]]
 family = "v1"
 n = 1
+seeds = [0]
 """
 
 

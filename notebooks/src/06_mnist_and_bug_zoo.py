@@ -391,8 +391,8 @@ plots.show(fig, "The digits 0 to 9, handwritten, and below each the same digit m
 # %% tags=["nbval-ignore-output"]
 from resnet_lessons import recipes
 
-full = recipes.mode() == "full"
-short, middle, long = (860, 2580, 4290) if full else (200, 600, 1290)  # updates
+updates = {"smoke": (100, 100, 1290), "fast": (200, 600, 1290), "full": (860, 2580, 4290)}
+short, middle, long = updates[recipes.mode()]
 found = recipes.Recipe(
     "tutorial",
     steps=short,
@@ -413,13 +413,13 @@ assert found.augment == "none"
 import dataclasses
 import types
 
-from resnet_lessons import batches, training
+from resnet_lessons import backend, batches, training
 from resnet_lessons.training.optimizers import optimizer_for
 
 
 def train(model, recipe):
     """Train by the recipe; return the error of each update, and a line with the validation error for each epoch."""
-    part, held_back = batches.train_and_validation(dataset, recipe, seed=0)
+    part, held_back = map(backend.pipeline, batches.train_and_validation(dataset, recipe, seed=0))
     log = training.StepLog()
     model.compile(optimizer_for(recipe), softmax_cross_entropy, metrics=["accuracy", training.Images()])
     epochs = -(-recipe.steps // len(part))
