@@ -1009,8 +1009,8 @@ checks.bottleneck_parameters(bottleneck_parameters)
 #
 # ### Recorded: small nets
 #
-# Table 3 begins at 110 layers. The runs that ship with the package have at most 56, and 8,000 updates where the paper
-# has 64,000 (the recipe "short": batches of 128, the rate 0.1 divided by 10 after 4,000 and after 6,000). Version 1 has
+# Table 3 begins at 110 layers. The runs shown here have at most 56, and 8,000 updates where the paper has 64,000 (the
+# recipe "short": batches of 128, the rate 0.1 divided by 10 after 4,000 and after 6,000). Version 1 has
 # basic units here and version 2 bottlenecks, the package's defaults. (Table 3 compares like with like: basic units at
 # 110 layers, bottlenecks at 164 and 1001.)
 #
