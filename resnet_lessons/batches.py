@@ -40,7 +40,7 @@ class _Epochs(keras.utils.PyDataset):
         self.epoch = self._coming = epoch
 
     def on_epoch_begin(self):
-        """Turn to the next epoch; Keras calls this (and ``on_epoch_end`` once before the first, so not that)."""
+        """Turn to the next epoch; called as one begins (``on_epoch_end`` is called before the first, too)."""
         self.epoch, self._coming = self._coming, self._coming + 1
 
 
@@ -91,7 +91,7 @@ class Batches(_Epochs):
         return normalize(images, self.mean), self.y[chosen].astype("int32")
 
     def on_epoch_end(self):
-        """Keep none of the images that were served resident; Keras calls this."""
+        """Keep none of the images that were served resident; called as an epoch ends."""
         _let_go(self.x)
 
     def order(self, turn):

@@ -535,16 +535,17 @@ on_tensorflow = pytest.mark.skipif(
 
 @on_tensorflow
 @pytest.mark.parametrize("steps_per_epoch", [None, 3, 11])
-def test_fit_trains_on_the_batches_of_its_epochs(steps_per_epoch):
+@pytest.mark.parametrize("served", [lambda batches: batches, backend.pipeline], ids=["Keras's way", "by the pipeline"])
+def test_fit_trains_on_the_batches_of_its_epochs(steps_per_epoch, served):
     x, _ = numbered(30)
     stream = Batches(x, np.arange(30), 4, seed=2, steps_per_epoch=steps_per_epoch)
     wanted = [[stream.at(epoch, index)[1].tolist() for index in range(len(stream))] for epoch in range(4)]
-    epochs = seen_by_fit(3, stream, shuffle=False)
+    epochs = seen_by_fit(3, served(stream), shuffle=False)
     assert epochs == wanted[:3]  # from epoch 0: what stream[0] showed before
     assert epochs[0] != epochs[1] != epochs[2]
-    assert seen_by_fit(1, stream, shuffle=False) == wanted[3:]  # a second fit goes on
+    assert seen_by_fit(1, served(stream), shuffle=False) == wanted[3:]  # a second fit goes on
     stream.start_at(1)
-    assert seen_by_fit(2, stream, shuffle=False) == wanted[1:3]
+    assert seen_by_fit(2, served(stream), shuffle=False) == wanted[1:3]
 
 
 @on_tensorflow

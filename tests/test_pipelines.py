@@ -53,12 +53,34 @@ def test_the_batches_are_told_of_the_end_of_a_pass_whole_or_not(batches, monkeyp
 
 
 @on_tensorflow
-def test_nothing_is_tuned(batches):
-    """Keras's own pipeline is: the negative control."""
+def test_tuning_is_switched_off(batches):
+    """Keras leaves it on, as it is by default: the control."""
     from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 
     assert backend.pipeline(batches).options().autotune.enabled is False
     assert PyDatasetAdapter(batches, shuffle=False).get_tf_dataset().options().autotune.enabled is not False
+
+
+@on_tensorflow
+def test_a_pass_stays_in_its_epoch():
+    """Also if somebody turns the same batches to another one amid it."""
+    images = np.arange(20, dtype="uint8")[:, None, None, None] * np.ones((1, 8, 8, 3), "uint8")
+    batches = Batches(images, np.arange(20), 1, seed=1)  # more than are made ahead
+    passing = iter(backend.pipeline(batches))
+    next(passing)
+    batches.start_at(7)
+    labels = [int(label[0]) for _, label in served(passing)]
+    assert labels == [int(batches.at(0, index)[1][0]) for index in range(1, 20)]
+
+
+def test_no_batches_are_none():
+    assert backend.pipeline(None) is None
+
+
+@pytest.mark.parametrize("other", [(np.zeros((4, 8, 8, 3)), np.zeros(4)), [1, 2], "cifar10"])
+def test_what_are_no_batches_is_refused(other):
+    with pytest.raises(TypeError, match=rf"batches must be .*train_and_validation.*Received: a {type(other).__name__}"):
+        backend.pipeline(other)
 
 
 @pytest.mark.skipif(backend.BACKEND == "tensorflow", reason="a matter of JAX")

@@ -546,7 +546,6 @@ def test_the_variable_sizes_the_lessons(monkeypatch, value, name, steps):
 def test_smoke_mode_looks_at_few_images():
     smoke, fast = recipes.for_lesson("smoke"), recipes.for_lesson("fast")
     assert (smoke.batch_size, smoke.validation) == (16, 100)
-    assert smoke.steps * smoke.batch_size < fast.steps * fast.batch_size / 10
     assert dataclasses.replace(smoke, batch_size=64, validation=1000) == fast.resized(12, epochs=1)
 
 

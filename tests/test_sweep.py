@@ -596,7 +596,6 @@ n = 1
 [[network]]
 family = "v1"
 n = 1
-seeds = [0]
 """
 
 

@@ -817,13 +817,11 @@ for depth in (20, 56):
 # and v1-20 in turns.
 
 # %% tags=["nbval-ignore-output"]
-timed = {family: training.TimedNet(Spec(family, 20), batch_size=64) for family in ("plain", "v1")}
-turns = [{family: net.seconds() for family, net in timed.items()} for _ in range(5)]
-least = {family: min(turn[family] for turn in turns) for family in timed}  # the least disturbed turn of each
-ratio = least["v1"] / least["plain"]
+times = training.time_in_turns([Spec("plain", 20), Spec("v1", 20)], batch_size=64, turns=5)
+plain, residual = (min(seconds) for seconds in times)  # the least disturbed turn of each
+ratio = residual / plain
 print(f"an update with shortcuts takes {ratio:.2f} times as long as one without")
 assert 0.3 < ratio < 3
-timed.clear()  # the nets and what they hold in memory
 
 # %% [markdown]
 # A shortcut adds no parameters and no multiplications, only an addition. In the stored run an update takes about as

@@ -777,7 +777,7 @@ assert 0 <= error <= 1
 
 # %%
 few = np.random.default_rng(0).choice(training_part.indices, 8 * recipe.steps, replace=False)
-batch = recipe.batch_size // 2
+batch = max(32, recipe.batch_size // 2)
 steps = 24 * len(few) // batch  # 24 passes
 whole = dataclasses.replace(
     recipe, steps=steps, batch_size=batch, learning_rate=0.1, drops=(0.5, 0.75), steps_per_epoch=steps // 6

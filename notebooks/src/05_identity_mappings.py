@@ -706,7 +706,7 @@ assert all(len(run.step_error) == recipe.steps for run in by_skip.values())
 # more by it than those of the net with identity shortcuts.
 
 # %% tags=["nbval-ignore-output"]
-some_images, some_labels = held_back[0]  # 500 images that no net was trained on
+some_images, some_labels = held_back[0]  # images that no net was trained on
 for skip in ("identity", "dropout"):
     net = models.build(by_skip[skip].spec)  # a copy: training mode moves the statistics
     net.set_weights(by_skip[skip].model.get_weights())
@@ -714,7 +714,8 @@ for skip in ("identity", "dropout"):
         outputs = [np.array(net(part, training=mode)) for part in np.split(some_images, 10)]
         chosen = np.concatenate(outputs).argmax(axis=1)
         error = 100 * np.mean(chosen != some_labels)
-        print(f"{skip:9} {'training' if mode else 'inference':9} mode: {error:.1f}% of 500 images wrong, ", end="")
+        name = "training" if mode else "inference"
+        print(f"{skip:9} {name:9} mode: {error:.1f}% of {len(chosen)} images wrong, ", end="")
         print(f"most often chosen: one class for {np.bincount(chosen).max()} images")
         assert np.isfinite(outputs).all()
 

@@ -413,13 +413,13 @@ assert found.augment == "none"
 import dataclasses
 import types
 
-from resnet_lessons import backend, batches, training
+from resnet_lessons import batches, training
 from resnet_lessons.training.optimizers import optimizer_for
 
 
 def train(model, recipe):
     """Train by the recipe; return the error of each update, and a line with the validation error for each epoch."""
-    part, held_back = map(backend.pipeline, batches.train_and_validation(dataset, recipe, seed=0))
+    part, held_back = batches.train_and_validation(dataset, recipe, seed=0)
     log = training.StepLog()
     model.compile(optimizer_for(recipe), softmax_cross_entropy, metrics=["accuracy", training.Images()])
     epochs = -(-recipe.steps // len(part))

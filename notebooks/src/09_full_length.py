@@ -205,11 +205,9 @@ print("batch norm's statistics", statistics, " momentum", {str(variable.dtype) f
 import numpy as np
 
 seconds = {"float32": [], "mixed_bfloat16": []}
-timed = {precision: training.TimedNet(nets[20], batch_size=16, precision=precision) for precision in seconds}
 for _ in range(3):
     for precision, values in seconds.items():
-        values.append(timed[precision].seconds(updates=3))
-timed.clear()  # the nets and what they hold in memory
+        values.append(training.time_updates(nets[20], 16, precision=precision, updates=3)[1])
 for precision, values in seconds.items():
     least, median, most = (1000 * np.quantile(values, part) for part in (0, 0.5, 1))
     print(f"{precision:15} {median:.0f} ms an update, {least:.0f} to {most:.0f}")
@@ -641,10 +639,10 @@ for one, other in (("plain-56", "plain-20"), ("v1-56", "v1-20"), ("v1-20", "plai
 # layers (one seed of the first two).
 #
 # Both lines of the plain nets are nearly flat at the end: over the last three passes no seed falls by as much as
-# 0.8 points. But plain-56 was still falling by two to three points an epoch when the rate was cut, plain-20 by less
-# than one. So a part of its gap may be a late start that the short schedule froze: a net can also stop because its
-# steps have become small. The paper's nets made eight times the updates, and there the gap stays (*quoted*: He et
-# al. 2015, Fig. 6).
+# 0.8 points. But the mean of plain-56 was still falling by two to three points an epoch when the rate was cut, that
+# of plain-20 by less than one. So a part of the gap may be a late start that the short schedule froze: a net can also
+# stop because its steps have become small. The paper's nets made eight times the updates, and there the gap stays
+# (*quoted*: He et al. 2015, Fig. 6).
 #
 # ### What another recipe buys
 #
@@ -718,7 +716,8 @@ plots.show(fig, alt, ", ".join({group.data_title for group in families.values()}
 # %% [markdown]
 # **Figure.** Seconds an epoch, *recorded*, of the five runs of seed 0 on two cores, v2-20 on slower ones than the
 # others: an epoch makes 352 updates, but for the last, which makes 256, and yet their times differ by factors. The
-# log does not say why: other work on the machine, or a machine that slept.
+# log does not say why: other work on the machine, a machine that slept, or TensorFlow, which at that time could wait
+# for up to a minute between two epochs (`docs/performance.md`).
 #
 # Was the estimate of section 1 right for them? Here it is for these nets on *this* machine, beside what the
 # recorded runs took on theirs.

@@ -1,7 +1,8 @@
 """What differs between TensorFlow and JAX, and nothing else: the only package that imports either.
 
 It loads Keras's backend without its start-up messages, has a notebook's cells give back what memory they have freed,
-and offers a batch normalization that uses TensorFlow's fused kernel, gradients, determinism and a look at the devices.
+and offers a batch normalization that uses TensorFlow's fused kernel, a pipeline for batches, gradients, determinism and
+a look at the devices.
 Lessons 01, 05 and 07 to 09 use it; ``blocks`` builds every batch normalization from here.
 """
 

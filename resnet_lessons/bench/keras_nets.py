@@ -58,7 +58,8 @@ def ours(contender, settings, turns):
     x, y = settings.arrays(contender.batch_size)
     mean = batches.pixel_mean(x, range(len(x)))
     data = batches.Batches(x, y, contender.batch_size, recipe.augment, seed=0, mean=mean)
-    _fit(training.compile_model(settings.spec(), recipe, 0, precision), data, turns, shuffle=False)
+    model = training.compile_model(settings.spec(), recipe, 0, precision)
+    _fit(model, backend.pipeline(data), turns, shuffle=False)
 
 
 def matmul(contender, settings, turns):

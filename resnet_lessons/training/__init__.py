@@ -9,7 +9,7 @@ from resnet_lessons.recipes import PRECISIONS
 
 from .background import Background, Progress
 from .callbacks import Diverged, Guard, Schedule, StepLog
-from .compiled import Images, TimedNet, choose_precision, compile_model, time_updates
+from .compiled import Images, choose_precision, compile_model, time_in_turns, time_updates
 from .engine import fit, resume, train
 from .folder import FolderError, RunFolder
 from .optimizers import SGD, Adam
@@ -32,12 +32,12 @@ __all__ = [
     "Schedule",
     "Settings",
     "StepLog",
-    "TimedNet",
     "choose_precision",
     "compile_model",
     "fit",
     "resume",
     "run_in",
+    "time_in_turns",
     "time_updates",
     "train",
     "trained",

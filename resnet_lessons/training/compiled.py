@@ -122,38 +122,6 @@ def _create_state(model, num_classes):
     model.reset_metrics()
 
 
-class TimedNet:
-    """A net whose updates can be timed again and again, such as in turns with those of another.
-
-    Args:
-        spec: the network.
-        batch_size: images an update, which are random.
-        precision: as for ``choose_precision``.
-
-    Attributes:
-        start: seconds that it took to build the net and to make its first update.
-    """
-
-    def __init__(self, spec, batch_size, *, precision="auto"):
-        rng = np.random.default_rng(0)
-        self._batch = (
-            rng.normal(size=(batch_size, *spec.input_shape)).astype("float32"),
-            rng.integers(spec.num_classes, size=batch_size, dtype="int32"),
-        )
-        began = time.perf_counter()
-        self._model = compile_model(spec, Recipe("timing", steps=1), 0, choose_precision(precision))
-        self._model.train_on_batch(*self._batch)
-        self.start = time.perf_counter() - began
-
-    def seconds(self, updates=5):
-        """Make some updates and return the median time of one, in seconds."""
-        times = [time.perf_counter()]
-        for _ in range(updates):
-            self._model.train_on_batch(*self._batch)
-            times.append(time.perf_counter())
-        return float(np.median(np.diff(times)))
-
-
 def time_updates(spec, batch_size, *, precision="auto", updates=5):
     """Measure how long ``spec`` takes on this machine, on random images.
 
@@ -166,9 +134,52 @@ def time_updates(spec, batch_size, *, precision="auto", updates=5):
     Returns:
         Seconds to build the net and make its first update, and the median seconds of an update after it.
     """
-    net = TimedNet(spec, batch_size, precision=precision)
-    start, update = net.start, net.seconds(updates)
-    del net  # nets that are timed one after the other would else pile up
+    began = time.perf_counter()
+    update = _first_update(spec, batch_size, precision)
+    start, seconds = time.perf_counter() - began, _median_seconds(update, updates)
+    del update  # nets that are timed one after the other would else pile up
+    _free()
+    return start, seconds
+
+
+def time_in_turns(specs, batch_size, *, precision="auto", turns=5, updates=5):
+    """Measure how long updates of some networks take, in turns: what else the machine does hits all of them.
+
+    Args:
+        specs: the networks. All are built first, and stay in memory until the last turn.
+        batch_size: images an update.
+        precision: as for ``choose_precision``.
+        turns: how often each is timed.
+        updates: how many updates are timed in a turn.
+
+    Returns:
+        A list for each network, in their order: the median seconds of an update in each turn.
+    """
+    nets = [_first_update(spec, batch_size, precision) for spec in specs]
+    rounds = [[_median_seconds(update, updates) for update in nets] for _ in range(turns)]
+    nets.clear()
+    _free()
+    return [list(times) for times in zip(*rounds, strict=True)]
+
+
+def _first_update(spec, batch_size, precision):
+    """Build a net and make an update on random images; return a function that makes another."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(batch_size, *spec.input_shape)).astype("float32")
+    y = rng.integers(spec.num_classes, size=batch_size, dtype="int32")
+    model = compile_model(spec, Recipe("timing", steps=1), 0, choose_precision(precision))
+    model.train_on_batch(x, y)
+    return lambda: model.train_on_batch(x, y)
+
+
+def _median_seconds(update, updates):
+    times = [time.perf_counter()]
+    for _ in range(updates):
+        update()
+        times.append(time.perf_counter())
+    return float(np.median(np.diff(times)))
+
+
+def _free():
     gc.collect()
     backend.give_back()
-    return start, update

@@ -77,7 +77,7 @@ def _fit(model, recipe, batches, validation, callbacks, epoch=0, step=0):
             backend.pipeline(batches),
             initial_epoch=epoch,
             epochs=-(-recipe.steps // len(batches)),
-            validation_data=None if validation is None else backend.pipeline(validation),
+            validation_data=backend.pipeline(validation),
             shuffle=False,  # the batches come in their own order already
             callbacks=[between_updates.ServeEpoch(batches), between_updates.Schedule(recipe, step), *callbacks],
             verbose=0,

@@ -345,11 +345,30 @@ def test_timing_gives_seconds():
     assert type(later) is float
 
 
-def test_nets_can_be_timed_in_turns(monkeypatch):
-    nets = [training.TimedNet(SPEC, 4, precision=precision) for precision in ("float32", "mixed_bfloat16")]
-    assert [net._model.dtype_policy.name for net in nets] == ["float32", "mixed_bfloat16"]
-    monkeypatch.setattr(training.compiled, "compile_model", lambda *_: pytest.fail("it was built again"))
-    turns = [[net.seconds(updates=2) for net in nets] for _ in range(2)]
-    for number, net in enumerate(nets):
-        assert 0 < max(turn[number] for turn in turns) < net.start
-        assert net._model.optimizer.iterations == 1 + 2 * 2
+def test_nets_are_timed_in_turns_and_built_once(monkeypatch):
+    made, updates = [], []
+
+    class Net:
+        def __init__(self, spec):
+            self.name = spec.name
+
+        def train_on_batch(self, x, y):
+            assert len(x) == len(y) == 4
+            updates.append(self.name)
+
+    def compile_model(spec, *_):
+        made.append(spec.name)
+        return Net(spec)
+
+    monkeypatch.setattr(training.compiled, "compile_model", compile_model)
+    times = training.time_in_turns([Spec("plain", 8), Spec("v1", 8)], 4, turns=2, updates=3)
+    assert made == ["plain-8", "v1-8"]
+    assert updates == ["plain-8", "v1-8", *2 * (3 * ["plain-8"] + 3 * ["v1-8"])]
+    assert [len(seconds) for seconds in times] == [2, 2]
+    assert min(map(min, times)) > 0
+
+
+def test_a_slow_net_is_told_from_a_fast_one():
+    """With real nets: eight layers against twenty."""
+    small, large = training.time_in_turns([Spec("v1", 8), Spec("v1", 20)], 8, precision="float32", turns=3, updates=2)
+    assert min(small) < min(large)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from resnet_lessons import training
+from resnet_lessons import backend, training
 
 import keras
 import numpy as np
@@ -52,16 +52,32 @@ def test_it_is_read_once_after_the_last_update_which_gives_the_runs_weights(watc
     assert same_weights(train(reference[1]).model, run.model)  # as the folder of a finished run holds them
 
 
-def test_a_net_is_tested_on_it_once(monkeypatch):
-    images, tested, evaluate = dataset(), [], keras.Model.evaluate
+def test_a_net_is_tested_on_it_once_and_all_images_come_by_the_pipeline(monkeypatch):
+    images, served, given = dataset(), {}, {"fit": [], "evaluate": []}
+    pipeline = backend.pipeline
 
-    def noting(model, x, *args, **kwargs):
-        tested.append(np.shares_memory(x.x, images.x_test))
-        return evaluate(model, x, *args, **kwargs)
+    def serving(batches):
+        stream = pipeline(batches)
+        served[id(stream)] = stream, batches
+        return stream
 
-    monkeypatch.setattr(keras.Model, "evaluate", noting)
-    assert train(images=images).test_error is not None
-    assert sum(tested) == 1
+    def noting(name):
+        method = getattr(keras.Model, name)
+
+        def noted(model, x, *args, **kwargs):
+            given[name].append(served[id(x)][1].x)  # a KeyError: it did not come by the pipeline
+            return method(model, x, *args, **kwargs)
+
+        monkeypatch.setattr(keras.Model, name, noted)
+
+    monkeypatch.setattr(training.engine.backend, "pipeline", serving)
+    noting("fit")
+    noting("evaluate")
+    run = train(images=images)
+    assert run.test_error is not None
+    assert [np.shares_memory(x, images.x_train) for x in given["fit"]] == [True]
+    read = [np.shares_memory(x, images.x_test) for x in given["evaluate"]]
+    assert read == [False] * len(run.epochs) + [True]  # validation after each epoch, and one test
 
 
 def test_a_finished_run_that_is_read_leaves_it_alone(watched, reference):
