@@ -48,6 +48,7 @@ def fit(spec, recipe, batches, validation=None, *, seed=0, precision="auto", cal
 
     Raises:
         Diverged: when the loss or the weights are no longer numbers.
+        TypeError: for what are no batches, such as arrays.
         ValueError: for a callback that sets the learning rate too, and for another ``precision``.
     """
     callbacks = tuple(callbacks)  # an iterator would be empty after the first look
@@ -71,13 +72,14 @@ def fit(spec, recipe, batches, validation=None, *, seed=0, precision="auto", cal
 
 def _fit(model, recipe, batches, validation, callbacks, epoch=0, step=0):
     """Make the updates that are left after ``epoch`` epochs and ``step`` updates."""
+    served, held_back = backend.pipeline(batches), backend.pipeline(validation)
     batches.start_at(epoch)
     with _memory_freed(model):
         model.fit(
-            backend.pipeline(batches),
+            served,
             initial_epoch=epoch,
             epochs=-(-recipe.steps // len(batches)),
-            validation_data=backend.pipeline(validation),
+            validation_data=held_back,
             shuffle=False,  # the batches come in their own order already
             callbacks=[between_updates.ServeEpoch(batches), between_updates.Schedule(recipe, step), *callbacks],
             verbose=0,

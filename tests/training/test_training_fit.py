@@ -156,6 +156,13 @@ def test_without_validation_there_is_none(batches):
     assert set(run.epochs[0]) == {"epoch", "step", "train_loss", "train_error", "lr", "seconds"}
 
 
+@pytest.mark.parametrize("part", ["batches", "validation"])
+def test_arrays_are_refused_with_what_to_give(batches, images, part):
+    given = {"batches": batches, "validation": batches} | {part: images}
+    with pytest.raises(TypeError, match=r"batches must be .*train_and_validation.*Received: a tuple\."):
+        training.fit(SPEC, RECIPE, **given)
+
+
 def test_a_saved_net_comes_back_with_its_decay(trained, tmp_path, images):
     run, _, _ = trained
     run.model.save(tmp_path / "net.keras")
