@@ -138,7 +138,7 @@ def time_updates(spec, batch_size, *, precision="auto", updates=5):
     update = _first_update(spec, batch_size, precision)
     start, seconds = time.perf_counter() - began, _median_seconds(update, updates)
     del update  # nets that are timed one after the other would else pile up
-    _free()
+    free()
     return start, seconds
 
 
@@ -158,7 +158,7 @@ def time_in_turns(specs, batch_size, *, precision="auto", turns=5, updates=5):
     nets = [_first_update(spec, batch_size, precision) for spec in specs]
     rounds = [[_median_seconds(update, updates) for update in nets] for _ in range(turns)]
     nets.clear()
-    _free()
+    free()
     return [list(times) for times in zip(*rounds, strict=True)]
 
 
@@ -180,6 +180,7 @@ def _median_seconds(update, updates):
     return float(np.median(np.diff(times)))
 
 
-def _free():
+def free():
+    """Free what nobody refers to any more, nets and graphs in circles of references too, and give it back."""
     gc.collect()
     backend.give_back()

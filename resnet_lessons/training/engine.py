@@ -1,7 +1,6 @@
 """``fit`` and ``train``: Keras's ``fit`` underneath, the recipe in charge, the run's folder beside it."""
 
 import contextlib
-import gc
 import math
 import time
 import traceback
@@ -11,7 +10,7 @@ from resnet_lessons import backend, batches, machine
 import numpy as np
 
 from . import callbacks as between_updates
-from .compiled import choose_precision, compile_model, refuse_uneven
+from .compiled import choose_precision, compile_model, free, refuse_uneven
 from .folder import FolderError, RunFolder
 from .progress import progress as progress_callbacks
 from .progress import refuse_other_kind
@@ -100,8 +99,7 @@ def _memory_freed(model):
         raise
     finally:
         model.train_function = None
-        gc.collect()
-        backend.give_back()
+        free()
 
 
 def _steps(log):
