@@ -7,6 +7,7 @@ also ``planned`` and, in its widget, ``branch_costs``.
 
 import dataclasses
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 from resnet_lessons import backend  # noqa: F401 - loads Keras without its start-up messages
 from resnet_lessons.models import Bias
@@ -106,8 +107,14 @@ def planned(build, *arguments, **keywords):
     Raises:
         ValueError: as for ``account``.
     """
-    with keras.StatelessScope(initialize_variables=False):
-        return account(build(*arguments, **keywords))
+
+    def build_and_account():
+        with keras.StatelessScope(initialize_variables=False):
+            return account(build(*arguments, **keywords))
+
+    # Keras lists a thread's variables without values, and gives all of them theirs when next a layer builds itself.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(build_and_account).result()
 
 
 def _layer_count(layer, shapes):

@@ -273,6 +273,18 @@ def test_a_planned_model_has_no_weights():
     assert {variable._value is None for variable in built.variables} == {False}
 
 
+def test_a_planned_model_gets_no_weights_later_either():
+    kept = []
+
+    def build():
+        kept.append(models.plain(8, width=1))
+        return kept[-1]
+
+    accounting.planned(build)
+    called()  # a model without a build of its own is built now, and so is all that Keras still lists as without values
+    assert {variable._value is None for variable in kept[-1].variables} == {True}
+
+
 def test_a_planned_model_must_be_one_that_can_be_counted():
     with pytest.raises(ValueError, match="whose multiply-adds it does not know"):
         accounting.planned(functional, (8, 3), layers.Conv1D(2, 3))
