@@ -16,6 +16,7 @@ import numpy as np
 
 PAD = 4  # pixels on each side
 MAX_SHIFT = 0.1  # of height and of width
+EVALUATION_BATCH = 500  # images to validate or to test on at once; more need more memory and are no faster
 _ORDER_STREAM, _AUGMENT_STREAM = 0, 1  # so that order and augmentation never share random numbers
 
 
@@ -57,11 +58,12 @@ class Batches(_Epochs):
         augment: "pad-crop-flip", "shift-flip" or "none".
         seed: a whole number of at least 0; None keeps the order of the data.
         indices: which of the N to serve; None: all.
-        mean: (H, W, C) float32, subtracted after the division by 255; None: nothing is.
+        mean: (H, W, C) float32, or (C,) for one colour, subtracted after the division by 255; None: nothing is.
         steps_per_epoch: batches in an epoch; None: one pass. Passes go on where an epoch has cut them.
 
     Raises:
-        ValueError: for images, labels, numbers or indices that are not so, and for an augmentation without a seed.
+        ValueError: for images, labels, numbers, indices or a mean that are not so, and for an augmentation without
+            a seed.
     """
 
     def __init__(self, x, y, batch_size, augment="none", seed=None, *, indices=None, mean=None, steps_per_epoch=None):
@@ -71,6 +73,8 @@ class Batches(_Epochs):
             raise ValueError(f"augment must be one of {', '.join(map(repr, AUGMENT))}. Received: {augment!r}.")
         if seed is None and augment != "none":
             raise ValueError(f"augment={augment!r} draws random numbers, so it needs a seed. Received: seed=None.")
+        if mean is not None and np.shape(mean) not in (x.shape[1:], x.shape[3:]):
+            raise ValueError(f"mean must be of shape {x.shape[1:]} or {x.shape[3:]}. Received: {np.shape(mean)}.")
         self.x, self.y, self.mean, self.augment = x, y, mean, AUGMENT[augment]
         self.seed = None if seed is None else whole("seed", seed, 0)
         self.batch_size = whole("batch_size", batch_size, 1)
@@ -283,10 +287,10 @@ def split(y, validation, seed=0):
         Two sorted arrays of indices, to train on and to validate on.
 
     Raises:
-        ValueError: if validation is not between 0 and N - 1.
+        ValueError: if validation is no whole number between 0 and N - 1, or seed none of at least 0.
     """
-    y = np.asarray(y)
-    if not 0 <= validation < len(y):
+    y, validation, seed = np.asarray(y), whole("validation", validation, 0), whole("seed", seed, 0)
+    if validation >= len(y):
         raise ValueError(f"validation must be at least 0 and below the {len(y)} images. Received: {validation!r}.")
     rng = np.random.default_rng((seed, len(y), validation))
     labels, sizes = np.unique(y, return_counts=True)
@@ -323,4 +327,4 @@ def train_and_validation(dataset, recipe, seed=0):
         indices=train,
         steps_per_epoch=recipe.steps_per_epoch,
     )
-    return batches, Batches(**common, batch_size=500, indices=validation) if len(validation) else None
+    return batches, Batches(**common, batch_size=EVALUATION_BATCH, indices=validation) if len(validation) else None

@@ -1,6 +1,7 @@
 """Order and augmentation as a pure function of (seed, epoch, index), against slow references and under Keras's fit."""
 
 import concurrent.futures
+import re
 import sys
 import tracemalloc
 import types
@@ -447,10 +448,31 @@ def test_chance_would_not_pass_for_stratified():
     assert np.abs(np.bincount(y[held_back], minlength=10) - 10).max() > 1
 
 
-@pytest.mark.parametrize("validation", [-1, 10, 11])
+@pytest.mark.parametrize("validation", [10, 11])
 def test_a_split_leaves_something_to_train_on(validation):
     with pytest.raises(ValueError, match=f"at least 0 and below the 10 images. Received: {validation}"):
         batches.split(np.arange(10), validation)
+
+
+@pytest.mark.parametrize(
+    ("validation", "seed", "names"),
+    [
+        *((value, 0, "validation") for value in (-1, 2.5, True, None)),
+        *((2, value, "seed") for value in (-1, 0.5, None)),
+    ],
+)
+def test_a_split_is_of_whole_numbers(validation, seed, names):
+    with pytest.raises(ValueError, match=f"^{names} must be a whole number of at least 0. Received: "):
+        batches.split(np.arange(10), validation, seed)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (8, 8), (8, 3), (8, 8, 1), (1, 8, 8, 3)], ids=str)
+def test_a_mean_has_the_shape_of_an_image_or_of_a_colour(shape):
+    x, y = random_images(4)
+    for allowed in ((8, 8, 3), (3,)):
+        assert Batches(x, y, 2, mean=np.zeros(allowed, "float32")).at(0, 0)[0].shape == (2, 8, 8, 3)
+    with pytest.raises(ValueError, match=rf"shape \(8, 8, 3\) or \(3,\). Received: {re.escape(str(shape))}"):
+        Batches(x, y, 2, mean=np.zeros(shape, "float32"))
 
 
 def dataset(count=60):

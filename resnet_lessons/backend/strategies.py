@@ -1,6 +1,7 @@
 """Training on several devices, and a processor that is divided to try it."""
 
 import contextlib
+import numbers
 
 from resnet_lessons.backend.loading import BACKEND, tf
 
@@ -63,12 +64,16 @@ def divide_processor(count):
         count: devices, 2 or more.
 
     Raises:
-        ValueError: on JAX, with a GPU, or after TensorFlow has begun to compute.
+        ValueError: for another count, on JAX, with a GPU, or after TensorFlow has begun to compute.
     """
-    if BACKEND != "tensorflow" or tf.config.list_physical_devices("GPU"):
+    if isinstance(count, bool) or not isinstance(count, numbers.Integral) or count < 2:
+        raise ValueError(f"count must be a whole number of at least 2. Received: {count!r}.")
+    gpus = tf.config.list_physical_devices("GPU") if BACKEND == "tensorflow" else []
+    if BACKEND != "tensorflow" or gpus:
+        found = f"a machine with {gpus[0].name}" if gpus else f"the backend {BACKEND}"
         raise ValueError(
-            "Only TensorFlow's processor can be divided, and only where there is no GPU. Received: the backend "
-            f"{BACKEND}. Set KERAS_BACKEND=tensorflow and CUDA_VISIBLE_DEVICES=-1 before Python starts."
+            f"Only TensorFlow's processor can be divided, and only where there is no GPU. Received: {found}. "
+            "Set KERAS_BACKEND=tensorflow and CUDA_VISIBLE_DEVICES=-1 before Python starts."
         )
     processor = tf.config.list_physical_devices("CPU")[0]
     try:

@@ -26,8 +26,6 @@ from .refusals import (
 )
 from .run import Run, Settings
 
-TEST_BATCH = 500  # images; more need more memory and are no faster
-
 
 def fit(spec, recipe, batches, validation=None, *, seed=0, precision="auto", callbacks=()):
     """Build ``spec`` from ``seed`` and train it on ``batches``, in memory.
@@ -309,7 +307,9 @@ class _Training:
         return run
 
     def _test(self, asked):
-        images = batches.Batches(self.dataset.x_test, self.dataset.y_test, TEST_BATCH, mean=self.batches.mean)
+        images = batches.Batches(
+            self.dataset.x_test, self.dataset.y_test, batches.EVALUATION_BATCH, mean=self.batches.mean
+        )
         model = self._on_one_device()
         with _memory_freed(model):
             found = model.evaluate(backend.pipeline(images), verbose=0, return_dict=True, callbacks=asked)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 from resnet_lessons import backend, training
@@ -148,6 +149,22 @@ def test_on_jax_it_is_refused(monkeypatch):
     with pytest.raises(ValueError, match=r"strategy='mirrored' needs the TensorFlow backend\. .* KERAS_BACKEND='jax'"):
         backend.scope("mirrored")
     with pytest.raises(ValueError, match="Only TensorFlow's processor can be divided"):
+        backend.divide_processor(2)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2.0, True, "2"], ids=repr)
+def test_a_processor_is_divided_in_two_or_more(count):
+    with pytest.raises(ValueError, match=rf"count must be a whole number of at least 2\. Received: {count!r}"):
+        backend.divide_processor(count)
+
+
+@on_tensorflow
+def test_a_processor_beside_a_gpu_cannot_be_divided(monkeypatch):
+    gpu = types.SimpleNamespace(name="/physical_device:GPU:0")
+    monkeypatch.setattr(
+        backend.strategies.tf.config, "list_physical_devices", lambda kind: [gpu] if kind == "GPU" else []
+    )
+    with pytest.raises(ValueError, match=r"Received: a machine with /physical_device:GPU:0\."):
         backend.divide_processor(2)
 
 
