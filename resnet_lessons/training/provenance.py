@@ -12,7 +12,7 @@ from resnet_lessons import __version__, backend, machine, recipes
 from resnet_lessons.specs import CHOICES, Spec
 
 ENVIRONMENT = (
-    *("XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "NVIDIA_TF32_OVERRIDE"),
+    *("XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "NVIDIA_TF32_OVERRIDE"),
     *("ONEDNN_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "JAX_DEFAULT_MATMUL_PRECISION"),
 )
 
