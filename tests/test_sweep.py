@@ -588,13 +588,10 @@ SMALL = """
 data = "mnist"
 recipe = "minute"
 steps = 42
-seeds = [0, 1]
+seeds = [0, 1, 2]
 precision = "float32"
 [[network]]
 family = "plain"
-n = 1
-[[network]]
-family = "v1"
 n = 1
 """
 
