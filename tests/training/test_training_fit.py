@@ -173,7 +173,8 @@ def test_a_saved_net_comes_back_with_its_decay(trained, tmp_path, images):
     for found, wanted in zip(again.optimizer.variables, run.model.optimizer.variables, strict=True):
         np.testing.assert_array_equal(array(found), array(wanted))
 
-        # The one owner of the rate
+
+# The one owner of the rate
 
 
 @pytest.mark.parametrize(
