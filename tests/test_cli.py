@@ -248,6 +248,9 @@ def test_data_fetch_passes_on_what_it_is_told_and_prints_the_path(tmp_path, monk
     assert shown.stdout == f"{tmp_path / 'x.npz'}\n"
     assert f"RESNET_LESSONS_DATA={tmp_path}" in shown.stderr
     assert run("data", "fetch").stderr == ""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(data, "fetch", lambda _, folder, **__: folder / "x.npz")
+    assert f"RESNET_LESSONS_DATA={tmp_path / 'here'}" in run("data", "fetch", "--folder", "here").stderr
     first, second = calls
     assert first == ("mnist", {"mirror": "http://m", "folder": tmp_path, "timeout": 3.0, "progress": False})
     assert second == ("cifar10", {"mirror": None, "folder": None, "timeout": 60.0, "progress": False})

@@ -101,7 +101,7 @@ def data_fetch(name, mirror, folder, timeout):
     path = fetch(name, mirror=mirror, folder=folder, timeout=timeout, progress=sys.stderr.isatty())
     click.echo(path)
     if folder is not None:
-        setting = set_variable("RESNET_LESSONS_DATA", str(path.parent))
+        setting = set_variable("RESNET_LESSONS_DATA", str(path.parent.resolve()))  # lessons run in notebooks/
         click.echo(f"The lessons find it there after: {setting}", err=True)
 
 

@@ -92,17 +92,20 @@ def fetch(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
-        with lock, _bar(remote, progress) as bar:
-            if _is_complete(target, remote):
-                bar.set_description(f"{target} is already there")
-                bar.update(remote.size)
-            else:
-                _require_room(_part(target), remote, folder)
-                _download(remote, target, timeout, bar)
+        with _bar(remote, progress) as bar:
+            if _already_there(target, remote, bar):  # without the lock, for which a reader may lack the permission
+                return target
+            with lock:
+                if not _already_there(target, remote, bar):  # another process may have ended just now
+                    _require_room(_part(target), remote, folder)
+                    _download(remote, target, timeout, bar)
     except filelock.Timeout as error:
         raise DataError(f"Another process is downloading {target}. Wait for it, or end it and run again.") from error
-    except OSError as error:
-        raise DataError(f"{target} cannot be written ({error}). Make room there, or name another folder.") from error
+    except (OSError, NotImplementedError) as error:  # the latter from a file system without locks
+        raise DataError(
+            f"{target} cannot be written ({error}). Make room there, name another folder, or set RESNET_LESSONS_CACHE "
+            "to one that you may write."
+        ) from error
     return target
 
 
@@ -123,6 +126,15 @@ def _is_complete(path: Path, remote: Remote) -> bool:
     if path.is_dir():
         raise DataError(f"{path} is a folder where the file {remote.filename} should be. Remove or rename it.")
     return path.exists() and path.stat().st_size == remote.size and _sha256(path) == remote.sha256
+
+
+def _already_there(target: Path, remote: Remote, bar) -> bool:
+    """Tell whether the file is complete, and say so on the bar."""
+    complete = _is_complete(target, remote)
+    if complete:
+        bar.set_description(f"{target} is already there")
+        bar.update(remote.size)
+    return complete
 
 
 def _sha256(path: Path) -> str:

@@ -47,7 +47,11 @@ def folders() -> Folders:
     cache = os.environ.get("RESNET_LESSONS_CACHE") or platformdirs.user_cache_dir("resnet-lessons", appauthor=False)
     keras = os.environ.get("KERAS_HOME") or "~/.keras"
     if data and not Path(data).expanduser().is_dir():
-        raise DataError(f"RESNET_LESSONS_DATA={data} is not a folder. Name one that exists, or unset the variable.")
+        seen = f" ({Path(data).resolve()}, as seen from here)" if not Path(data).expanduser().is_absolute() else ""
+        raise DataError(
+            f"RESNET_LESSONS_DATA={data}{seen} is not a folder. Name one that exists, by its whole path, or unset the "
+            "variable."
+        )
     return Folders(
         data=Path(data).expanduser() if data else None,
         cache=Path(cache).expanduser(),

@@ -400,6 +400,20 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
 
 
 @pytest.mark.usefixtures("server")
+def test_what_is_already_there_is_found_in_a_folder_that_may_only_be_read(monkeypatch):
+    path = data.fetch("cifar10")
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    assert data.fetch("cifar10") == path
+    path.unlink()
+    with pytest.raises(DataError, match=r"cannot be written .*Permission denied.* set RESNET_LESSONS_CACHE"):
+        data.fetch("cifar10")
+
+
+@pytest.mark.usefixtures("server")
 def test_progress_goes_to_stderr_and_says_when_the_file_is_there(capsys):
     data.fetch("cifar10")
     data.fetch("cifar10")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -112,6 +113,16 @@ def test_a_damaged_file_is_an_error_wherever_it_lies(tmp_path, monkeypatch):
 def test_a_data_folder_that_does_not_exist_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv("RESNET_LESSONS_DATA", str(tmp_path / "gone"))
     with pytest.raises(DataError, match=r"RESNET_LESSONS_DATA=.*gone is not a folder"):
+        data.load("shapes10")
+
+
+def test_a_data_folder_that_lies_elsewhere_than_it_says_is_an_error_with_the_place_looked_at(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    monkeypatch.setenv("RESNET_LESSONS_DATA", "data")
+    place = re.escape(str(tmp_path.resolve() / "notebooks" / "data"))
+    with pytest.raises(DataError, match=rf"=data \({place}, as seen from here\) is not a folder\. .* whole path"):
         data.load("shapes10")
 
 
