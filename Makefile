@@ -40,12 +40,15 @@ endef
 # shared out in the order that tests/conftest.py gives them, the lessons in that of their numbers.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
+# A cell of lesson 08 takes two hours in full mode.
+NBVAL := --nbval --nbval-cell-timeout=14400
+
 # $(call nbval,WORKDIR,NOTEBOOKS): both caches are new and empty, so what the user keeps there is never seen. Figures go
 # where the kernel's inline backend puts them, as in JupyterLab.
 define nbval
 	rm -rf build/test/$(1); mkdir -p build/test/$(1)/keras; \
 	env -u MPLBACKEND RESNET_LESSONS_MODE=$(MODE) RESNET_LESSONS_CACHE="$$PWD/build/test/$(1)" \
-	  KERAS_HOME="$$PWD/build/test/$(1)/keras" $(BIN)/python -m pytest $(PARALLEL) --nbval $(2)
+	  KERAS_HOME="$$PWD/build/test/$(1)/keras" $(BIN)/python -m pytest $(PARALLEL) $(NBVAL) $(2)
 endef
 
 .PHONY: help
@@ -119,7 +122,7 @@ endif
 .PHONY: test-gpu
 test-gpu: $(STAMP)  ## run every lesson on a GPU; fails when none is visible
 	$(BIN)/python tests/require_gpu.py
-	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=14400 notebooks
+	$(BIN)/python -m pytest $(NBVAL) notebooks
 
 # JAX goes into a folder of its own: learners need it as little as its 90 MB. What else it imports, requirements.lock has.
 JAX := 0.10.2

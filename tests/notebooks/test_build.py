@@ -190,4 +190,5 @@ def test_the_command_fails_with_a_message_and_no_traceback(arguments, said):
 
 def test_a_cell_of_full_mode_has_as_long_under_nbval_as_in_a_build(builder):
     makefile = (ROOT / "Makefile").read_text()
-    assert f"--nbval --nbval-cell-timeout={builder.CELL_TIMEOUT} notebooks" in makefile
+    assert f"NBVAL := --nbval --nbval-cell-timeout={builder.CELL_TIMEOUT}\n" in makefile
+    assert makefile.count("$(NBVAL)") == 2  # for all lessons, and for those on a GPU
