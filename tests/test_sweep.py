@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -162,6 +163,11 @@ NETWORK = '\n[[network]]\nfamily = "v1"\nn = 3\n'
 def test_an_error_names_the_table_the_key_what_was_received_and_what_is_allowed(file, text, said):
     with pytest.raises(SweepError, match=said):
         sweep.read(file(text))
+
+
+def test_a_file_may_begin_with_the_mark_that_windows_puts_before_a_text(tmp_path):
+    (tmp_path / "x.toml").write_text(NETWORK, encoding="utf-8-sig")
+    assert len(sweep.read(tmp_path / "x.toml").runs) == 1
 
 
 def test_a_file_that_is_no_text_or_missing_is_refused(tmp_path):
@@ -694,6 +700,21 @@ def test_an_interrupted_sweep_goes_on_where_it_was(file, tmp_path, digits, home)
     assert folders
     assert not any(map(Path.exists, folders))
     assert not (home / ".ray").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent the POSIX way")
+def test_a_second_interrupt_does_not_cut_the_shutdown_short():
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    before = set(psutil.Process().children(recursive=True)) - {psutil.Process(child.pid)}
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+    def shutdown():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+
+    cluster._shut_down(SimpleNamespace(is_initialized=lambda: False, shutdown=shutdown), before)
+    assert child.poll() is not None
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
 def test_a_worker_that_is_lost_or_breaks_is_a_failed_run():

@@ -100,18 +100,31 @@ def _local(stack):
 
 def _shut_down(ray, before):
     """Stop Ray, and wait until all that it has started here has ended; also after a Ctrl-C while it was starting."""
-    begun = set(psutil.Process().children(recursive=True)) - before
-    started = ray.is_initialized()
-    ray.shutdown()
-    _, alive = psutil.wait_procs(begun, END_SECONDS if started else 0)
-    for process in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(alive, END_SECONDS)
+    with _undisturbed():
+        begun = set(psutil.Process().children(recursive=True)) - before
+        started = ray.is_initialized()
+        ray.shutdown()
+        _, alive = psutil.wait_procs(begun, END_SECONDS if started else 0)
+        for process in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(alive, END_SECONDS)
+
+
+@contextlib.contextmanager
+def _undisturbed():
+    """Ignore further Ctrl-C and SIGTERM while the block runs; it must be one that ends by itself."""
+    asked = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in asked}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _restore_sigterm(stack):
-    """Put the handler of SIGTERM back at the very end: a second SIGTERM must not cut the shutdown of Ray short."""
+    """Put the handler of SIGTERM back at the very end, after that of Ray is no longer wanted."""
     if threading.current_thread() is threading.main_thread():
         stack.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 

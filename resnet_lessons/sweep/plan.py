@@ -173,7 +173,7 @@ def read(path, out=None):
     """
     path = Path(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SweepError(
             f"{path} cannot be read ({error.strerror}). Name a TOML file that says what to run; an example: "
