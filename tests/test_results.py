@@ -113,6 +113,11 @@ def test_runs_come_in_the_order_of_their_names_and_files_beside_them_are_left_al
     assert [record.name for record in results.load(run_folder.parent)] == ["a", "b", "c"]
 
 
+def test_a_run_is_called_by_its_folder_also_where_one_stands_in_it(run_folder, monkeypatch):
+    monkeypatch.chdir(run_folder)
+    assert results.read(".").name == "a"
+
+
 def test_without_recorded_runs_there_are_none(tmp_path, monkeypatch):
     monkeypatch.setattr(results.records, "RECORDED", tmp_path / "recorded")
     assert results.load() == ()

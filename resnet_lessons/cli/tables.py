@@ -86,7 +86,7 @@ def runs_table(found, means):
         parts += ["Means and standard deviations over seeds, errors in %:", _mean_rows(together)] if together else []
     unfinished = [f"  resnet-lessons resume {join([run.folder])}" for run in whole if run.state == "unfinished"]
     damaged = [_wrapped(f"{run.folder}: {run.reason}") for run in found if run.state == "damaged"]
-    parts += ["\n".join(["Unfinished; to go on:", *unfinished])] if unfinished else []
+    parts += ["\n".join(["Unfinished; to go on with one that does not train now:", *unfinished])] if unfinished else []
     parts += ["\n".join(["Damaged:", *(textwrap.indent(text, "  ") for text in damaged)])] if damaged else []
     return "\n\n".join(parts)
 
