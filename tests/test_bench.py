@@ -49,9 +49,7 @@ def returns(contender, settings, turns):
 def tells(contender, settings, turns):
     from resnet_lessons import backend
 
-    variables = {"oneDNN": "TF_ENABLE_ONEDNN_OPTS", "allocator": "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"}
-    versions = {what: os.environ.get(variable, "as it comes") for what, variable in variables.items()}
-    turns.facts.update(precision="any", versions=versions)
+    turns.facts.update(precision="any", versions={"oneDNN": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "as it comes")})
     while True:
         turns.tick()
 
@@ -319,12 +317,10 @@ def test_what_is_optional_is_asked_for(name, module, monkeypatch):
 
 
 def test_the_example_runs_on_tensorflow_as_that_comes(stand_in, monkeypatch):
-    for variable in ("TF_ENABLE_ONEDNN_OPTS", "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"):
-        monkeypatch.setenv(variable, "1")  # as the package leaves it
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")  # as the package leaves it
     published = dataclasses.replace(stand_in("anna", "tells"), first="keras")
     found = bench.run([published, stand_in("bert", "tells")], rounds=1, updates=1)
-    for what in ("oneDNN", "allocator"):
-        assert [result.versions[what] for result in found.results] == ["as it comes", "1"]
+    assert [result.versions["oneDNN"] for result in found.results] == ["as it comes", "1"]
     assert [name for name, contender in bench.NETWORKS.items() if contender.first] == ["keras-32", "keras-128"]
 
 

@@ -48,9 +48,6 @@ with _START_UP:
     wanted = os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" and "tensorflow" not in sys.modules
     if wanted and platform.machine() in ("x86_64", "AMD64"):
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-        # Have it allocate by malloc, which gives back what is free when asked (memory.py). Its own allocator, which it
-        # has where it is built with oneDNN, keeps the most that any training has used.
-        os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
     try:
         import keras
     except (ImportError, ValueError) as error:  # a backend that is not installed, or that Keras does not know
@@ -79,7 +76,7 @@ with _START_UP:
 
 
 def make_deterministic():
-    """Ask for bit-identical repeats of seeded runs; costs some speed and lasts as long as the process.
+    """Ask for bit-identical repeats of seeded runs; slower on a GPU, and for as long as the process lasts.
 
     On TensorFlow only; JAX repeats exactly on a CPU as it is.
     """

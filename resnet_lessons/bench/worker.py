@@ -17,8 +17,6 @@ from resnet_lessons import machine
 
 from .contenders import Contender, Settings, Turns
 
-SET_FOR_TENSORFLOW = ("TF_ENABLE_ONEDNN_OPTS", "TF_ONEDNN_USE_SYSTEM_ALLOCATOR")
-
 
 def main(contender, settings):
     """Run one contender until standard input ends."""
@@ -31,10 +29,7 @@ def main(contender, settings):
         os.write(answers, json.dumps(report | {"peak_bytes": machine.peak_memory()}).encode() + b"\n")
 
     if contender.first:
-        for (
-            variable
-        ) in SET_FOR_TENSORFLOW:  # by the benchmark's own process, which may have loaded the package's backend
-            os.environ.pop(variable, None)
+        os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)  # the benchmark's own process may have set it for itself
         importlib.import_module(contender.first)
     module, _, function = contender.entry.partition(":")
     train = getattr(importlib.import_module(module), function)
