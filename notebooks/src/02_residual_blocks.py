@@ -26,7 +26,8 @@
 # $$ y = F(x) + x , $$
 #
 # so they must produce the rest, the **residual**. Both can represent the same mappings, but the work differs: if the
-# best $H$ is close to $x$, then $F$ is close to zero, and zero is easy, since weights of zero give it.
+# best $H$ is close to $x$, then $F$ is close to zero. He et al. (2015, Sec. 3.1) suppose that this is the easier task:
+# weights of zero give zero. We try it below.
 #
 # **Exercise 1** (3 minutes). Write the residual of any mapping: a function that takes `h` and returns `f`.
 
@@ -164,8 +165,8 @@ for scale in (1, 0.3, 0):
 #
 # ## 2 The residual unit
 #
-# The unit of He et al. (2015, Fig. 2) has two 3x3 convolutions, each with batch norm, and a shortcut around them. The
-# second ReLU comes after the addition. The convolutions with their norms are called the **branch**. The package calls
+# The unit of He et al. (2015, Fig. 2 and Sec. 3.4) has two 3x3 convolutions, each with batch norm, and a shortcut
+# around them. The second ReLU comes after the addition. The convolutions with their norms are called the **branch**. The package calls
 # nets of such units `v1`, version 1; the second paper's, of lesson 05, are `v2`.
 
 
@@ -249,7 +250,8 @@ for training in (False, True):
 # ## 3 A net that starts as the identity
 #
 # If doing nothing is the default of a unit, a net can start with *all* its units doing nothing. The last layer of
-# each branch is a batch norm. It multiplies by a scale $\gamma$ and adds a shift $\beta$, which is zero in a new net.
+# each branch is a batch norm. It normalizes, multiplies by a scale $\gamma$ and adds a shift $\beta$, which is zero in
+# a new net.
 # Set the scales to zero as well, and every branch is **silent**: it gives zero.
 
 # %%
@@ -308,7 +310,7 @@ _, after = diagnostics.gradient_norms(deep, images, labels)
 print(f"convolutions with a gradient: {np.count_nonzero(before)} before the update, {np.count_nonzero(after)} after it")
 
 # %% [markdown]
-# It lasts for one update. So "the gradient of a layer is zero" and "the layer cannot learn" are two things. Whether
+# The lack of gradients lasts for one update. So "the gradient of a layer is zero" and "the layer cannot learn" are two things. Whether
 # such a start is a *better* one is not shown here; section 9 lets you try. Goyal et al. (2017, arXiv 1706.02677, Sec.
 # 5.1) start their ResNet-50 so. He et al. (2015) do not, nor does the package.
 #
@@ -320,7 +322,8 @@ print(f"convolutions with a gradient: {np.count_nonzero(before)} before the upda
 #
 # Build the 27 units of a 56-layer net, all of one width, with silent branches, and measure what comes out.
 # `blocks.Unit` describes a unit of the package: `width` is its number of channels, `skip` what happens on the
-# shortcut. With `skip="constant-scaling"` both the shortcut and the branch are halved.
+# shortcut. With `skip="constant-scaling"` both the shortcut and the branch are halved; the branch is silent here, so
+# its half does not matter.
 #
 # **Predict.** How much of the signal is left after 27 such units: a tenth, a thousandth, a millionth, less?
 
@@ -414,7 +417,7 @@ checks.merged_layer(merged_layer)
 #
 # </details>
 #
-# $W_1 x + x = (W_1 + I)\,x$: the two layers are equal before training. Give both the same task and the same start,
+# $W_1 x + x = (W_1 + I)\,x$, where $W_1$ is the kernel, transposed: the two layers are equal before training. Give both the same task and the same start,
 # and let them learn by gradient descent.
 #
 # **Predict.** Do they stay equal? And with weight decay?
@@ -441,7 +444,7 @@ for decay in (0, 0.1):
 # each update changes both by the same amount. With weight decay they part: it pulls the one to $W_1 = 0$, which is
 # the identity, and the other to zero.
 #
-# Now chain such layers, and let them learn to tell four classes of points apart that a linear classifier cannot tell.
+# Now chain such layers, and let them learn to tell four classes of points apart, which no linear classifier separates.
 # Six nets: the classifier alone; 30 dense layers with ReLUs from He's weights; 30 units of one layer and a shortcut,
 # without and with a ReLU after the addition; plain layers that start at the identity plus the same small noise; and 15
 # units of *two* layers.
@@ -659,7 +662,8 @@ assert abs(means[1] - means[0]) < abs(means[2] - means[0])
 #
 # ## 7 A block from a tutorial
 #
-# The next cell is a Keras version of a `residual_block` as a TensorFlow 1 tutorial has it. Read it with Fig. 2 and
+# The next cell is a Keras version of a `residual_block` as a TensorFlow 1 tutorial has it. (We cannot name its source:
+# we have a description of it.) Read it with Fig. 2 and
 # Sec. 3.3 of the paper in mind. It has faults.
 
 
@@ -700,7 +704,7 @@ for name, arguments in calls.items():
 # - The **projection is strided again**, after the pooling has halved the map: the shortcut arrives with 8x8 pixels
 #   where the branch has 16x16. So this path cannot ever have run. And it strides even where nothing is to be halved.
 # - The **projection has no batch norm**, which the paper puts after every convolution.
-# - **No ReLU follows the addition.** Nothing breaks, so nobody notices. It is close to the *second* paper's unit
+# - **No ReLU follows the addition.** Nothing breaks, so a run does not show it. It is close to the *second* paper's unit
 #   (lesson 05), but there a norm and a ReLU begin the branch; here they do not, and the block is neither version.
 # - **Max pooling stands before the branch** as well. The paper gives its first convolution the stride, whose windows
 #   still see every pixel.
@@ -871,7 +875,7 @@ results.table(recorded, columns=["network", "parameters", "recipe", "data"], rec
 # | residual blocks avoid vanishing gradients | with batch norm they do not vanish in a plain net either (lesson 01) |
 # | residual blocks avoid exploding gradients | before training they grow in plain-56 and not in v1-56 (lesson 01) |
 # | residual blocks speed training up greatly | at 56 layers yes, at 20 less than twofold (recorded) |
-# | a block needs at least two layers | without a ReLU yes; with one, one layer is a plain layer near x (section 5) |
+# | a block needs at least two layers | without a ReLU yes; with one, a layer and its shortcut are a plain layer that starts near the identity (section 5) |
 #
 # That the gradients are *why* residual nets can be deeper, neither lesson shows. Another claim, that a block "can be
 # added in the middle or at the end of a net without harm", is tested in lesson 05.

@@ -385,7 +385,7 @@ plots.show(fig, "Four training images, the mean image, and the four less the mea
 #
 # What does that do for the net? Its first layer is a convolution, and batch norm follows it.
 #
-# **Predict.** Subtract one colour, the same for every pixel, and no mean image; and leave the padding out. By how
+# **Predict.** Subtract one colour from every pixel, in place of the mean image, and leave out the padding. By how
 # much does that change what comes out of the first batch norm: not at all, by a few percent, or by more?
 
 # %%
@@ -628,7 +628,7 @@ print("as many parameters as v1:", original.count_params() == net.count_params()
 # ### What a well-known script gets wrong
 #
 # The Keras example has all these pieces, and some faults. The package's recipe "keras-example" trains as the script
-# does, with the faults mended but for the last. Its list of them:
+# does, with all faults mended but the last. The recipe's list:
 
 # %%
 import textwrap
@@ -681,7 +681,7 @@ assert all(np.allclose(one, other, atol=0.01) for one, other in pairs)
 # order that varies; `training.train(..., deterministic=True)` asks it not to.)
 #
 # Now the network you have chosen, by the recipe of this lesson. It has the paper's pieces, in a size for a lesson.
-# In fast mode one of them is missing: the rate is lower and does not drop.
+# In fast mode one piece is missing, the schedule: the rate is lower and does not drop.
 
 # %% tags=["nbval-ignore-output"]
 print(f"{'':15}{'this lesson':16}the paper")
@@ -830,8 +830,8 @@ assert all(len(run.step_loss) == whole.steps for run in ablations.values())
 
 # %% [markdown]
 # In the stored run the two differ by 1.0 points in training error and by 1.8 in validation error. The latter counts
-# 1,000 images, so its standard error is 1.5 points, and that of a difference of two is about 1.5 times the root of
-# 2, or 2.1. Less than twice that, 4 points, we do not call a difference.
+# 1,000 images, so its standard error is 1.5 points. That of a difference of two is at most 1.5 times the root of 2, or
+# 2.1; less, in so far as both nets err on the same images. Less than twice that, 4 points, we do not call a difference.
 #
 # **Predict.** Without augmentation, is the training error higher or lower? And the validation error? By how much?
 
@@ -850,8 +850,8 @@ plots.show(
 )
 
 # %% [markdown]
-# **Figure.** Without augmentation (dashed) the training error falls well below the validation error (squares),
-# which is below that of the whole recipe (dots) on the way and near it at the end.
+# **Figure.** Without augmentation (dashed) the training error falls well below the validation error (squares). The
+# latter is below that of the whole recipe (dots) on the way, and near it at the end.
 #
 # In the stored run the training error ends at 22% without augmentation and at 53% with it. The validation error is
 # 61.8%, against 64.8% with the same seed and 66.6% with the other: lower by 3.0 and by 4.8 points, on either side

@@ -108,9 +108,15 @@ widgets.bottleneck_table(outer=256, inner=64, side=56)
 widgets.bottleneck_calculator(outer=256, inner=64, side=56)
 
 # %% [markdown]
-# (With 256 channels outside the break-even lies between 256 and 512 inside: such a "bottleneck" would be wider than
-# its ends. Weights, and multiply-adds for each value, do not depend on the side. The widths are lists and not
-# sliders, because a screen reader reads out the width in a list, and of a slider the position.)
+# <details><summary>Answer</summary>
+#
+# With 256 channels outside the break-even lies between 256 and 512 inside: such a "bottleneck" would be wider than its
+# ends. Weights, and multiply-adds for each value, do not depend on the side.
+#
+# </details>
+#
+# (The widths are lists and not sliders, because a screen reader reads out the width in a list, and of a slider the
+# position.)
 #
 # **Exercise 1** (5 minutes). The factor of 17 belongs to an *expansion* of 4: the outer width is 4 times the inner
 # one. It is the same at every width. What is it for another expansion? Replace the `...` and run the cell.
@@ -240,7 +246,7 @@ plots.show(fig, alt)
 # little. (We have not timed the two kinds of work apart. Nor have we taken off what each call of `predict_on_batch`
 # costs, whatever the unit: of the smallest units' few milliseconds that may be a good part.) So
 #
-# - a bottleneck saves **parameters** at any width;
+# - a bottleneck whose ends are four times as wide as its inside saves **parameters** at any width;
 # - it saves **time** too where channels are many, as in the ImageNet nets, and much less of it where they are few.
 #
 # Times depend on the machine and on the library, and differ on a GPU. The counts are the same everywhere.
@@ -640,7 +646,7 @@ transplant(theirs, features)
 print(f"difference: {difference(features(images), theirs(images)):.2f} standard deviations")
 
 # %% [markdown]
-# Our net computes what theirs computes. But would we have noticed a mistake? Make one: put back a single batch norm's
+# Up to the pooled features our net computes what theirs computes. (A classifier would follow.) But would we have noticed a mistake? Make one: put back a single batch norm's
 # mean as it was in theirs, as if the biases of one convolution of 53 had been forgotten.
 #
 # **Predict.** By how many standard deviations does that change the outputs at the end: a hundredth, a tenth, or more?
@@ -706,7 +712,7 @@ for name, names in nets.items():
 #
 # | network | stride in | source |
 # |---|---|---|
-# | the authors' release (2016), ResNet-50 and 101 | first 1x1 | prototxt files of deep-residual-networks |
+# | the authors' release (2016), ResNet-50 and 101 | first 1x1 | prototxt files (Caffe's descriptions of networks) of deep-residual-networks |
 # | Keras, `keras.applications.ResNet50` | first 1x1 | computed above |
 # | Facebook's Torch code (2016) | 3x3 | fb.resnet.torch: README, notes on how it differs from the paper |
 # | ResNeXt paper's ResNets | 3x3 | Xie et al. 2017, Sec. 4 |
@@ -911,14 +917,14 @@ checks.lean_stages(lean_stages)
 #
 # - A bottleneck has 69,632 weights where two 3x3 convolutions on its 256 channels have 1,179,648, 17 times as many
 #   *(computed)*.
-# - It saves parameters at any width, but only a quarter of the values that have to be moved. So with many channels it
+# - With ends four times as wide as its inside it saves parameters at any width, but only a quarter of the values that have to be moved. So with many channels it
 #   saves time, and with few not much of it *(computed; times of the stored run, forward pass)*.
 # - ResNet-152 needs 11.3e9 multiply-adds and 60,192,808 parameters, VGG-19 19.6e9 and 143,667,240 *(computed)*.
 # - The paper's Table 1 is ours, rounded (34 layers with option A), but for ResNet-50: 3.858e9, where it prints 3.8
 #   *(computed, quoted)*.
 # - On ImageNet plain-34 is worse than plain-18, and ResNets get better up to 152 layers *(quoted)*.
-# - Our ResNet-50 computes what `keras.applications.ResNet50` computes, once its biases are folded into batch norm's
-#   means *(computed)*.
+# - Up to the pooled features our ResNet-50 computes what `keras.applications.ResNet50` computes, once its biases are
+#   folded into batch norm's means *(computed)*.
 # - Two networks are published as "ResNet-50", with the same parameters and the same shapes: 3.858e9 multiply-adds
 #   with the stride in the 1x1, 4.089e9 with the stride in the 3x3 *(computed, quoted)*. The first never reads three
 #   quarters of three of its maps *(computed)*.

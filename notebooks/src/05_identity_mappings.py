@@ -77,8 +77,9 @@ def stretch(net, units=9):
 
 # %% [markdown]
 # The first unit of stages 2 and 3 changes the dimensions, so it has no identity shortcut; the eight after it do.
-# `addition.input` holds the two terms of a unit's addition, the shortcut's first. A `keras.Model` from one symbolic
-# tensor to another is the part of the net between them. Send 16 images through both nets, with fresh weights and in
+# `addition.input` holds the two terms of a unit's addition, the shortcut's first. They are **symbolic tensors**, what a
+# Keras layer returns while a net is built: shapes without values. A `keras.Model` from one to another is the part of
+# the net between them. Send 16 images through both nets, with fresh weights and in
 # training mode, and compare the two sides of the first equation.
 
 
@@ -101,8 +102,9 @@ assert missed["version 1"] > 0.1 > 1e-4 > missed["version 2"]
 
 # %% [markdown]
 # Now the gradient. `backend.pull_back(model, x, upstream)` takes the gradient at a model's output back to its input.
-# It starts at the logits, where the gradient of the mean cross-entropy has a closed form: the softmax, less one at
-# the label, divided by the number of images. From there it is taken to $x_L$, and from $x_L$ to $x_l$. The right side
+# It starts at the **logits**, the scores that a softmax turns into probabilities. There the gradient of the mean
+# cross-entropy (minus the logarithm of the label's probability) has a closed form: the softmax, less one at the label,
+# divided by the number of images. From there it is taken to $x_L$, and from $x_L$ to $x_l$. The right side
 # of the equation needs the same through the sum of the branches alone.
 
 # %%
@@ -361,7 +363,7 @@ for name, net in nets.items():
 #    \frac{\partial \mathcal E}{\partial x_l} = \frac{\partial \mathcal E}{\partial x_L}
 #    \bigl( \lambda^{L-l} + \ldots \bigr) . $$
 #
-# With $\lambda \neq 1$ the power explodes or vanishes. Other shortcuts do similar things in less simple ways. He et
+# With $\lambda$ above 1 the power explodes, between 0 and 1 it vanishes. Other shortcuts do similar things in less simple ways. He et
 # al. (2016, Table 1) tried the following on ResNet-110; the package puts each on every shortcut of a net, the resized
 # ones too:
 #
@@ -380,7 +382,7 @@ for name, net in nets.items():
 # | dropout, half of the values | 0 at random | 1 | fail |
 #
 # All figures are *quoted*; "fail" is an error above 20%. A gate $g(x) = \sigma(Wx + b)$ is a 1x1 convolution with a
-# sigmoid; its bias $b$ has the given value at the start and is then learned. One of them in code, exclusive gating in
+# sigmoid, $\sigma(z) = 1 / (1 + e^{-z})$; its bias $b$ has the given value at the start and is then learned. One of them in code, exclusive gating in
 # the unit of section 2. Its gate sees what the branch sees, x after the unit's first batch norm and ReLU.
 
 
@@ -395,7 +397,7 @@ def gated_unit(x, filters, bias):
 
 
 # %% [markdown]
-# The package's unit with the same weights, and a gate that lets both of its sides be heard:
+# The package's unit with the same weights, and a gate with a bias at which shortcut and branch both count:
 
 # %%
 from resnet_lessons import blocks
@@ -853,7 +855,7 @@ for order in ("original", "full-pre"):
 
 # %% [markdown]
 # These nets have little to lose after 56 updates. The ResNet-20 that ships trained has more: it has made 8,000
-# updates by the recipe "short" (1,000 on shapes10, for where CIFAR-10 is not at hand). The images are some that its
+# updates by the recipe "short" (1,000 on shapes10, if CIFAR-10 is not at hand). The images are some that its
 # run held back.
 
 # %% tags=["nbval-ignore-output"]
@@ -1015,7 +1017,8 @@ checks.bottleneck_parameters(bottleneck_parameters)
 # basic units here and version 2 bottlenecks, the package's defaults. (Table 3 compares like with like: basic units at
 # 110 layers, bottlenecks at 164 and 1001.)
 #
-# **Predict.** Of the two versions at 20 layers, which has more units on its direct path?
+# **Predict.** Of the two versions at 20 layers, which has more units on its direct path? And which ends with the lower
+# test error?
 
 # %%
 nets = [Spec(family, depth) for family in ("v1", "v2") for depth in (20, 56)]
@@ -1058,8 +1061,8 @@ results.table(recorded, columns=columns, recorded_only=True, tablefmt="html")
 # says of its test error is *quoted*. On re-encoded images, which have lost detail, errors are higher than on the
 # original CIFAR-10; a recorded figure neither reaches nor misses a quoted one.
 #
-# At 20 layers version 2 ends at 17.35%, version 1 at 16.04 *(recorded)*: 1.3 points, many times what its seeds differ
-# by. Nothing follows for the order of the layers. Version 2 has bottlenecks here, three units fewer, a fifth fewer
+# At 20 layers version 2 ends at 17.35%, version 1 at 16.04 *(recorded)*: 1.3 points, many times what version 1's seeds
+# differ by. Nothing follows for the order of the layers. Version 2 has bottlenecks here, three units fewer, a fifth fewer
 # parameters and a quarter fewer multiply-adds; it has one seed; and it was trained in float32, the others in bfloat16.
 # Which of these it is, nobody has measured here. Table 3 compares nets that differ in the order alone, and deep ones.
 #
@@ -1098,7 +1101,7 @@ tables.html_table(rows, header, ["left", "right", "right"])
 
 # %% [markdown]
 # The last column is what Keras's `count_params` and its summary call "total params": two numbers for one net, both of
-# them right. The **Keras example** is a script that many copies descend from (`examples/cifar10_resnet.py`).
+# them right. The **Keras example** is a well-known script (`examples/cifar10_resnet.py`).
 #
 # Its tables give, for each version and depth, the accuracy that the script reached and a "paper" accuracy to compare it
 # with. In nine places there are both a net that the script builds and a paper accuracy. (In three of them, ResNet164
