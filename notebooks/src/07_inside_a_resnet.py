@@ -67,9 +67,7 @@ for name, error in intact.items():
 # ## 2 How strongly does a layer respond?
 #
 # The **response** of a layer is what leaves its batch norm, before the ReLU or the addition. He et al. (2015, Sec.
-# 4.2 and Fig. 7) measure its standard deviation. Their thought: if a unit has only to *correct* its input, its
-# branch should say less than a plain layer that has to compute everything anew. Here is the last layer of the first
-# unit's branch, by hand.
+# 4.2 and Fig. 7) measure its standard deviation. Here is the last layer of the first unit's branch, by hand.
 
 # %% tags=["nbval-ignore-output"]
 import keras
@@ -130,9 +128,10 @@ assert np.all(inside > 0)
 
 # %% [markdown]
 # In the stored run the residual net responds less on average, though not in its last stage. Inside its units
-# nothing is settled: the second convolution responds less than the first in five of nine. *Quoted:* He et al. find
-# that ResNets of 20, 56 and 110 layers generally respond less than plain nets of 20 and 56, and the deeper ResNets
-# less than the shallower (Fig. 7). Here are all four nets that ship, on 100 of the images.
+# nothing is settled: the second convolution responds less than the first in five of nine. He et al. expected small
+# responses: a unit that has only to *correct* its input should say less than a plain layer that has to compute
+# everything anew. *Quoted:* they find that ResNets of 20, 56 and 110 layers generally respond less than plain nets of 20
+# and 56, and the deeper ResNets less than the shallower (Fig. 7). Here are all four nets that ship, on 100 of the images.
 
 # %% tags=["nbval-ignore-output"]
 DEEP = {"plain-56": Spec("plain", 56), "ResNet-56": Spec("v1", 56)} if dataset.name == "cifar10" else {}
@@ -169,7 +168,7 @@ for name, net in nets.items():
     assert np.median(off) < 0.5
 
 # %% [markdown]
-# In the stored run the formula is off by 3% and 7% in the median, and by a quarter in the worst layer. It would be
+# In the stored run the formula is off by 3% and 7% in the median, and by 9% and 24% in the worst layer. It would be
 # exact if these images had the means and variances that batch norm keeps, which are those of the last training
 # batches, cropped and flipped. So the figure above is nearly a picture of the $\gamma$ and $\beta$ that training
 # has chosen. It says how much the *next* addition or ReLU gets; it does not say how much a layer matters. For that,
@@ -329,9 +328,7 @@ plots.show(fig, alt, f"500 images of {dataset.title}")
 # stage 2 the first unit, which changes the dimensions, counts for more than its two neighbours; in stage 3 the last
 # is missed as much as the first.
 #
-# *Quoted:* Veit et al. (2016, Sec. 4.1) remove units from a ResNet of 110 layers, 54 units, and see hardly any
-# change for most of them, except where the dimensions change; a VGG net without one layer guesses. Nine units are
-# fewer to share the work among. Is that why here each one is missed? The pair of 56 layers has 27.
+# Nine units are few to share the work among. Is that why each one is missed? The pair of 56 layers has 27.
 #
 # **Predict.** Without one of its units, does ResNet-56 err as much more as ResNet-20 did, less, or not at all? And
 # plain-56, does it still guess?
@@ -347,8 +344,9 @@ for name, net in deep.items():
 # %% [markdown]
 # In the stored run ResNet-56 errs on 20 images in place of 18 in the median; the median unit of ResNet-20 took
 # 12.6% to 34%. Only the first unit of stage 3 is missed much; that of stage 2, which changes the dimensions too, is
-# not. So where there are three times as many units, most are hardly missed, as Veit et al. have it. plain-56 is far
-# worse without any of its pairs, though not always down to guessing. (One seed and 100 images: two or three of them
+# not. So where there are three times as many units, most are hardly missed. *Quoted:* Veit et al. (2016, Sec. 4.1)
+# remove units from a ResNet of 110 layers, 54 units, and see hardly any change for most of them, except where the
+# dimensions change; a VGG net without one layer guesses. plain-56 is far worse without any of its pairs, though not always down to guessing. (One seed and 100 images: two or three of them
 # more are no difference.)
 #
 # What this does **not** show: that the removed units are useless, or that a net *trained* without them would be as
@@ -631,8 +629,8 @@ assert difference < 1e-3
 # Four images are few, and one of them brings half of these norms. Yet each by itself says the same: its mean length
 # is 3.7 to 4.2, and nine branches leave a quarter of the norm at most.
 #
-# **Predict.** The paths through the 27 units of ResNet-56 have 13.5 branches on average. By how many does the
-# gradient come?
+# **Predict.** The paths through the 27 units of ResNet-56 have 13.5 branches on average. Through how many branches, on
+# average, does the gradient come?
 
 # %% tags=["nbval-ignore-output"]
 if "ResNet-56" in deep:
@@ -689,7 +687,8 @@ print(f"units added: {len(added_units)}, from {added_units[0]} to {added_units[-
 print("the same outputs:", np.allclose(outputs[0], np.array(another(some, training=False)), atol=1e-4))
 
 # %% [markdown]
-# **Predict.** Which of the new weights get a gradient from the first batch: all, none, or some?
+# **Predict.** Which of the new weights get a gradient from the first batch: all, none, or some? (We count arrays: a
+# kernel, or the gammas of one layer, is one.)
 
 
 # %%
@@ -727,8 +726,8 @@ assert np.mean(sizes) > 0
 print(f"with a gradient after one update: {last} of 36 last gammas and betas, {others} of 72 other new weights")
 
 # %% [markdown]
-# So a silent branch is not dead: its last $\gamma$ wakes up first, and from the second update on every weight gets
-# a gradient. The error after ten updates is not below what it was; in the stored run seven more images of 500 are
+# So a silent branch is not dead: its last $\gamma$ wakes up first, and from the second update on every weight array
+# gets a gradient. The error after ten updates is not below what it was; in the stored run seven more images of 500 are
 # wrong. What this does *not* show is that the grown net becomes better than the small one, or as good as one that
 # had 56 layers from the start. Ten updates are a beginning, and the last of "Go further" goes on.
 #

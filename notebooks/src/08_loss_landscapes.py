@@ -6,7 +6,7 @@
 #
 # What does the loss look like around a trained net, and does a shortcut change it? Pictures of such landscapes are
 # well known: smooth bowls with shortcuts, jagged mountains without. This lesson draws such slices of nets that you
-# can train in an hour or two, finds no mountains, and finds out what has to be right before two pictures may be
+# can train in an hour or two, looks for the mountains, and finds out what has to be right before two pictures may be
 # compared. You will
 #
 # - cut slices through the loss, along one random direction and along two;
@@ -345,7 +345,7 @@ for kind, direction in {"raw": raw, "filter": diagnostics.filter_direction(net, 
 # - **re-estimate** them at each point. One forward pass in training mode does that, with the statistics of the
 #   images at hand. Then each point is a net with those weights whose batch norms do normalize.
 #
-# **Predict.** In the middle the two differ by a fifth. Which slice rises faster to the sides?
+# **Predict.** In the middle the two differ by a fifth (stored run). Which slice rises faster to the sides?
 
 # %% tags=["nbval-ignore-output"]
 direction = diagnostics.filter_direction(net, seed=0)
@@ -513,8 +513,8 @@ for plain, residual in pairs.values():
 # ## 5 Over a plane
 #
 # With two directions the slice is a surface. Fast mode takes 7x7 points and 64 images, full mode 51x51 points and
-# 512 images, which take hours. So there `out=` names a file that gets each row as soon as it is finished. If you
-# interrupt the cell, or lose the kernel, run it again: it goes on where it was. Once the file is complete the cell
+# 512 images, which take hours. So there `out=` names a file that gets each row as soon as it is finished. If in full
+# mode you interrupt the cell, or lose the kernel, run it again: it goes on where it was. Once the file is complete the cell
 # only reads it. A file of another net, other directions or other images is refused.
 #
 # **Predict.** Will the contours of one net be round, and those of the other not?
@@ -549,8 +549,8 @@ plots.show(fig, alt, f"{count} training images of {dataset.title}")
 # **Figure.** Around both nets (the crosses) the loss rises towards the edges of the plane; the inner rings are
 # closed, the outer ones leave the map. Downwards of plain-56 it is flat for a third of the way.
 #
-# Are they round? Neither's are: in the stored run both are stretched from upper left to lower right. The corners
-# come from the map's 7 points a side. What differs is the number of rings: v1-56 has all of them, plain-56 only
+# Are they round? Neither's are: in the stored run both are stretched from upper left to lower right. That the rings are
+# polygons comes from the map's 7 points a side. What differs is the number of rings: v1-56 has all of them, plain-56 only
 # those from 1.1 on.
 #
 # A ring is one loss, not one rise, and the floors of the two nets differ: for widths as in section 4, subtract the

@@ -132,7 +132,7 @@ fig, ax = plots.figure(width=8.5)
 plots.learning_rates(
     ax, [recipes.get(name, depth=20) for name in ("he2015", "short", "fast-accuracy", "keras-example")]
 )
-alt = "Learning rate against the part of the updates made: two staircases that coincide, a triangle, a lower staircase."
+alt = "Learning rate against the part of the updates made: two staircases that coincide, an arch, a lower staircase."
 plots.show(fig, alt)
 
 # %% [markdown]
@@ -219,7 +219,7 @@ assert training.choose_precision() in seconds
 # In the stored run the processor has such instructions (AVX512-BF16), bfloat16 is 1.4 times as fast on these
 # batches of 16, and the package chooses it; with 128 images it is about twice as fast. A processor without them
 # converts each operation to float32 and back: there bfloat16 is *slower*, nearly five times in one case and ten in
-# another (measured elsewhere: docs/performance.md), and the package chooses float32.
+# another, and the package chooses float32. (All but the 1.4 was measured elsewhere: docs/performance.md.)
 #
 # Does it cost accuracy? Train the smallest net both ways, from the same weights, on the same batches. A second seed
 # shows how much is chance.
@@ -490,9 +490,10 @@ assert identical or not only_a_processor
 # to.) In the course's repository `make kills` kills runs at twenty moments, five of them while a checkpoint is
 # being written; the package's tests do so at two.
 #
-# How often should one save? Each epoch is a compromise: a kill costs half an epoch on average. For "he2015" and
-# ResNet-20 an epoch is 352 updates of 128 images, 50 s at the 900 images a second of section 1's stored run (64 in
-# 71 ms), and a checkpoint is 2 MB.
+# How often should one save? A kill costs half of what lies between two saves, on average. For "he2015" and ResNet-20
+# an epoch is 352 updates of 128 images, 50 s at the 900 images a second of section 1's stored run (64 in 71 ms).
+# Weights, statistics and momentum of its 270,000 parameters are 2 MB, which a disk takes in a small part of a second. So
+# to save each epoch costs next to nothing, and a kill half a minute.
 
 # %% [markdown]
 # ## 5 Two devices
@@ -590,8 +591,8 @@ for source in sorted({run.data["source"] for run in long_runs}):
 
 # %% [markdown]
 # The runs on the GPU were trained by JAX, those on the processor by TensorFlow; the last seven passes of "he2015"
-# were made by JAX on a processor, some ten to sixteen times as slowly as TensorFlow made its fastest, and with one
-# step of the compiler off that gave NaN there (`docs/performance.md`; the record does not tell). All are in
+# were made by JAX on a processor, some ten to sixteen times as slowly as TensorFlow made its fastest. One step of JAX's
+# compiler gave NaN there and was switched off (`docs/performance.md`; the record does not tell). All are in
 # bfloat16 but for ResNet-20 v2, which a processor without 16-bit instructions trained in float32. A row may join
 # both: what its seeds differ by includes that. On the GPU up to fourteen ran at a time, so their seconds are those
 # of a shared card. `keras-example-28140` is `keras-example` at a tenth of its updates: 20 passes over the images,
@@ -845,7 +846,7 @@ for name, group in families.items():
 # - A checkpoint needs weights, statistics, momentum and the place in the training; the order of the images follows
 #   from seed and epoch *(computed)*.
 # - Lost momentum changes every later weight. Lost statistics change none of them, and heal by themselves: after
-#   ten updates a quarter of the way is left *(computed)*.
+#   ten updates about a third of the fault is left *(computed)*.
 # - A killed run loses the epoch under way, and ends in the same bits *(computed)*.
 # - Two devices give the losses of one if batch norm looks at the whole batch *(computed)*.
 # - After 8,000 updates and two drops of the rate plain-56 has a training error of 39.9%, plain-20 of 15.6%,

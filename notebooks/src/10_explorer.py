@@ -53,7 +53,7 @@ explorer
 #   *computed* from that name. The error in the last column is *quoted*, and only if it was published for exactly
 #   this network. *Time it here* makes a few updates and says how long each recipe would take on this machine. The
 #   units end at n = 18: 110 layers of basic units, 164 of bottlenecks. The nets of 1001 and 1202 layers of section
-#   3 exist as a `Spec` only.
+#   3 cannot be chosen here; there they are made as a `Spec`, in code.
 # - **Recipe.** How it is trained. *% made* reads the learning rate of any moment off the schedule.
 # - **Recorded runs.** Trainings of this network that ship with the package, on the data that the table names.
 #   The papers print no numbers for their curves, so what they published stands there as a sentence.
@@ -243,7 +243,8 @@ widgets.time_table([recipes.get(name) for name in recipes.NAMES], timings[1], ba
 # %% [markdown]
 # The ratios differ from machine to machine, and with what else it has to do: run the cell again. What an update
 # takes besides convolutions (batch norm, additions, the start of each operation) grows by its own rules, and
-# bottlenecks write more values for the same work (lesson 04). That is why the page times a network instead of
+# bottlenecks write more values for the same work (lesson 04). (An argument: the shares are not timed apart here.) That
+# is why the page times a network instead of
 # computing its time from the multiply-adds. The table is what *Time it here* shows for ResNet-20; the stored one is
 # from a slow and busy machine, and lesson 09's from a faster one.
 #
@@ -358,7 +359,7 @@ checks.claim_holds(claim_holds)
 #     return parameters in [round(accounting.count(net).parameters / 1e6, 2) for net in nets]
 # ```
 #
-# Four of the nine claims fall. One is that of a net with other shortcuts; two are the Keras example's "ResNet110
+# Four of the nine claims that the check asks about fall. One is that of a net with other shortcuts; two are the Keras example's "ResNet110
 # v2" and "ResNet164 v1", which are other networks than the papers' (lesson 05); and one has the parameters of the
 # 1001 layers and the error of the 164.
 #
