@@ -166,8 +166,8 @@ for scale in (1, 0.3, 0):
 # ## 2 The residual unit
 #
 # The unit of He et al. (2015, Fig. 2 and Sec. 3.4) has two 3x3 convolutions, each with batch norm, and a shortcut
-# around them. The second ReLU comes after the addition. The convolutions with their norms are called the **branch**. The package calls
-# nets of such units `v1`, version 1; the second paper's, of lesson 05, are `v2`.
+# around them. The second ReLU comes after the addition. The convolutions with their norms are called the **branch**.
+# The package calls nets of such units `v1`, version 1; the second paper's, of lesson 05, are `v2`.
 
 
 # %%
