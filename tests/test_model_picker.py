@@ -98,15 +98,26 @@ def test_the_button_times_the_network_chosen_once(measured):
     assert measured == [("v1-20", 64), ("v1-56", 64)]
 
 
-def test_a_measurement_that_fails_leaves_a_button_to_press(monkeypatch):
+def test_a_measurement_that_fails_says_so_and_leaves_a_button_to_press(monkeypatch):
     def fails(*_):
-        raise MemoryError
+        raise MemoryError("no room for <arrays>")
 
     monkeypatch.setattr(model_picker.training, "time_updates", fails)
     picker = widgets.ModelPicker(recipes=[recipes.get("minute")])
-    with pytest.raises(MemoryError):
-        picker._time(control(picker, "Time it here"))
+    control(picker, "Time it here").click()
+    assert "v1-20 could not be timed: MemoryError: no room for &lt;arrays&gt;" in text(picker)
     assert not control(picker, "Time it here").disabled
+
+
+def test_nothing_is_timed_while_another_page_trains(measured, monkeypatch):
+    monkeypatch.setattr(model_picker.interrupts, "running", {"a trainer"})
+    picker = widgets.ModelPicker(recipes=[recipes.get("minute")])
+    control(picker, "Time it here").click()
+    assert "A training is under way. Stop it or wait for its end" in text(picker)
+    assert measured == []
+    model_picker.interrupts.running.clear()
+    control(picker, "Time it here").click()
+    assert "7 s" in text(picker)
 
 
 def test_a_button_that_is_disabled_times_nothing(measured):

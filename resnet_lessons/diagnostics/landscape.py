@@ -132,7 +132,7 @@ def slice_width(alphas, losses, rise):
     """
     alphas, losses = np.asarray(alphas, "float64"), np.asarray(losses, "float64")
     if 0 not in alphas:
-        raise ValueError(f"0 must be among the alphas. Received: {len(alphas)} of them, from {alphas[0]} on.")
+        raise ValueError(f"0 must be among the alphas. Received: {len(alphas)} of them, {alphas[:3].tolist()} first.")
     middle = int(np.flatnonzero(alphas == 0)[0])
     if not np.isfinite(losses[middle]):
         raise ValueError(f"The loss at 0 must be a finite number. Received: {losses[middle]}.")
@@ -244,7 +244,8 @@ def _compiled_sums(model, training, state, images, labels):
 def _steps(name, steps):
     steps = np.asarray(steps, "float64")
     if steps.ndim != 1 or not len(steps) or not np.isfinite(steps).all():
-        raise ValueError(f"{name} must be a list of one finite number or more. Received: an array {steps.shape}.")
+        shown = f"an array {steps.shape}" + ("" if np.isfinite(steps).all() else " with nan or infinity in it")
+        raise ValueError(f"{name} must be a list of one finite number or more. Received: {shown}.")
     return steps
 
 

@@ -4,6 +4,8 @@ Lesson 03 shows all three; the picker is a box with a ``spec`` that others can o
 widgets. He et al. 2015, Sec. 4.2; He et al. 2016, appendix.
 """
 
+import html
+
 from resnet_lessons import accounting, plots, results, specs, training
 from resnet_lessons.tables import html_table
 from resnet_lessons.training.progress import duration
@@ -11,7 +13,9 @@ from resnet_lessons.training.progress import duration
 import ipywidgets
 import traitlets
 
+from . import interrupts
 from .controls import number, table_view
+from .run_words import error_words
 
 TIMED_BATCH = 64  # images an update, when the picker times one
 KEPT = ("width", "input_shape", "num_classes")  # of the network to begin with, which no control changes
@@ -156,9 +160,19 @@ class ModelPicker(ipywidgets.VBox):
         if button.disabled:  # pressed before the page had heard of it
             return
         if self.spec not in self._timings:
+            if interrupts.running:  # of another page, whose Stop could not be heard
+                self._times.value = _alert("A training is under way. Stop it or wait for its end, then press again.")
+                return
             button.disabled, button.description = True, "timing ..."
             try:
                 self._timings[self.spec] = training.time_updates(self.spec, TIMED_BATCH)
+            except Exception as error:  # as a page of its own shows nothing of it
+                self._times.value = _alert(f"{self.spec.name} could not be timed: {error_words(error)}")
+                return
             finally:
                 button.disabled, button.description = False, "Time it here"
         self._show_times(self.spec)
+
+
+def _alert(sentence):
+    return f'<p role="alert">{html.escape(sentence)}</p>'
