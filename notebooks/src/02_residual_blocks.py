@@ -310,9 +310,9 @@ _, after = diagnostics.gradient_norms(deep, images, labels)
 print(f"convolutions with a gradient: {np.count_nonzero(before)} before the update, {np.count_nonzero(after)} after it")
 
 # %% [markdown]
-# The lack of gradients lasts for one update. So "the gradient of a layer is zero" and "the layer cannot learn" are two things. Whether
-# such a start is a *better* one is not shown here; section 9 lets you try. Goyal et al. (2017, arXiv 1706.02677, Sec.
-# 5.1) start their ResNet-50 so. He et al. (2015) do not, nor does the package.
+# The lack of gradients lasts for one update. So "the gradient of a layer is zero" and "the layer cannot learn" are
+# two things. Whether such a start is a *better* one is not shown here; section 9 lets you try. Goyal et al. (2017,
+# arXiv 1706.02677, Sec. 5.1) start their ResNet-50 so. He et al. (2015) do not, nor does the package.
 #
 # ## 4 Why x, and not x/2?
 #
@@ -417,8 +417,8 @@ checks.merged_layer(merged_layer)
 #
 # </details>
 #
-# $W_1 x + x = (W_1 + I)\,x$, where $W_1$ is the kernel, transposed: the two layers are equal before training. Give both the same task and the same start,
-# and let them learn by gradient descent.
+# $W_1 x + x = (W_1 + I)\,x$, where $W_1$ is the kernel, transposed: the two layers are equal before training. Give
+# both the same task and the same start, and let them learn by gradient descent.
 #
 # **Predict.** Do they stay equal? And with weight decay?
 
@@ -704,8 +704,9 @@ for name, arguments in calls.items():
 # - The **projection is strided again**, after the pooling has halved the map: the shortcut arrives with 8x8 pixels
 #   where the branch has 16x16. So this path cannot ever have run. And it strides even where nothing is to be halved.
 # - The **projection has no batch norm**, which the paper puts after every convolution.
-# - **No ReLU follows the addition.** Nothing breaks, so a run does not show it. It is close to the *second* paper's unit
-#   (lesson 05), but there a norm and a ReLU begin the branch; here they do not, and the block is neither version.
+# - **No ReLU follows the addition.** Nothing breaks, so a run does not show it. It is close to the *second* paper's
+#   unit (lesson 05), but there a norm and a ReLU begin the branch; here they do not, and the block is neither
+#   version.
 # - **Max pooling stands before the branch** as well. The paper gives its first convolution the stride, whose windows
 #   still see every pixel.
 #
@@ -875,7 +876,7 @@ results.table(recorded, columns=["network", "parameters", "recipe", "data"], rec
 # | residual blocks avoid vanishing gradients | with batch norm they do not vanish in a plain net either (lesson 01) |
 # | residual blocks avoid exploding gradients | before training they grow in plain-56 and not in v1-56 (lesson 01) |
 # | residual blocks speed training up greatly | at 56 layers yes, at 20 less than twofold (recorded) |
-# | a block needs at least two layers | without a ReLU yes; with one, a layer and its shortcut are a plain layer that starts near the identity (section 5) |
+# | a block needs at least two layers | without a ReLU yes; with one, a plain layer starts near x too (section 5) |
 #
 # That the gradients are *why* residual nets can be deeper, neither lesson shows. Another claim, that a block "can be
 # added in the middle or at the end of a net without harm", is tested in lesson 05.

@@ -646,8 +646,9 @@ transplant(theirs, features)
 print(f"difference: {difference(features(images), theirs(images)):.2f} standard deviations")
 
 # %% [markdown]
-# Up to the pooled features our net computes what theirs computes. (A classifier would follow.) But would we have noticed a mistake? Make one: put back a single batch norm's
-# mean as it was in theirs, as if the biases of one convolution of 53 had been forgotten.
+# Up to the pooled features our net computes what theirs computes. (A classifier would follow.) But would we have
+# noticed a mistake? Make one: put back a single batch norm's mean as it was in theirs, as if the biases of one
+# convolution of 53 had been forgotten.
 #
 # **Predict.** By how many standard deviations does that change the outputs at the end: a hundredth, a tenth, or more?
 
@@ -708,11 +709,12 @@ for name, names in nets.items():
 
 # %% [markdown]
 # After the stem, `keras.applications.ResNet50` has its strides in the first 1x1 convolution of a unit and in its
-# projection, number 0. The others of this table are **quoted**, each from the source that it names.
+# projection, number 0. The others of this table are **quoted**, each from the source that it names. (*Prototxt* files
+# are Caffe's descriptions of networks.)
 #
 # | network | stride in | source |
 # |---|---|---|
-# | the authors' release (2016), ResNet-50 and 101 | first 1x1 | prototxt files (Caffe's descriptions of networks) of deep-residual-networks |
+# | the authors' release (2016), ResNet-50 and 101 | first 1x1 | prototxt files of deep-residual-networks |
 # | Keras, `keras.applications.ResNet50` | first 1x1 | computed above |
 # | Facebook's Torch code (2016) | 3x3 | fb.resnet.torch: README, notes on how it differs from the paper |
 # | ResNeXt paper's ResNets | 3x3 | Xie et al. 2017, Sec. 4 |
@@ -917,8 +919,9 @@ checks.lean_stages(lean_stages)
 #
 # - A bottleneck has 69,632 weights where two 3x3 convolutions on its 256 channels have 1,179,648, 17 times as many
 #   *(computed)*.
-# - With ends four times as wide as its inside it saves parameters at any width, but only a quarter of the values that have to be moved. So with many channels it
-#   saves time, and with few not much of it *(computed; times of the stored run, forward pass)*.
+# - With ends four times as wide as its inside it saves parameters at any width, but only a quarter of the values that
+#   have to be moved. So with many channels it saves time, and with few not much of it *(computed; times of the stored
+#   run, forward pass)*.
 # - ResNet-152 needs 11.3e9 multiply-adds and 60,192,808 parameters, VGG-19 19.6e9 and 143,667,240 *(computed)*.
 # - The paper's Table 1 is ours, rounded (34 layers with option A), but for ResNet-50: 3.858e9, where it prints 3.8
 #   *(computed, quoted)*.

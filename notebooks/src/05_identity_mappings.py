@@ -363,9 +363,9 @@ for name, net in nets.items():
 #    \frac{\partial \mathcal E}{\partial x_l} = \frac{\partial \mathcal E}{\partial x_L}
 #    \bigl( \lambda^{L-l} + \ldots \bigr) . $$
 #
-# With $\lambda$ above 1 the power explodes, between 0 and 1 it vanishes. Other shortcuts do similar things in less simple ways. He et
-# al. (2016, Table 1) tried the following on ResNet-110; the package puts each on every shortcut of a net, the resized
-# ones too:
+# With $\lambda$ above 1 the power explodes, between 0 and 1 it vanishes. Other shortcuts do similar things in less
+# simple ways. He et al. (2016, Table 1) tried the following on ResNet-110; the package puts each on every shortcut of
+# a net, the resized ones too:
 #
 # | shortcut | shortcut times | branch times | test error of ResNet-110, % |
 # |---|---|---|---|
@@ -382,8 +382,9 @@ for name, net in nets.items():
 # | dropout, half of the values | 0 at random | 1 | fail |
 #
 # All figures are *quoted*; "fail" is an error above 20%. A gate $g(x) = \sigma(Wx + b)$ is a 1x1 convolution with a
-# sigmoid, $\sigma(z) = 1 / (1 + e^{-z})$; its bias $b$ has the given value at the start and is then learned. One of them in code, exclusive gating in
-# the unit of section 2. Its gate sees what the branch sees, x after the unit's first batch norm and ReLU.
+# sigmoid, $\sigma(z) = 1 / (1 + e^{-z})$; its bias $b$ has the given value at the start and is then learned. One of
+# them in code, exclusive gating in the unit of section 2. Its gate sees what the branch sees, x after the unit's
+# first batch norm and ReLU.
 
 
 # %%
@@ -1061,10 +1062,11 @@ results.table(recorded, columns=columns, recorded_only=True, tablefmt="html")
 # says of its test error is *quoted*. On re-encoded images, which have lost detail, errors are higher than on the
 # original CIFAR-10; a recorded figure neither reaches nor misses a quoted one.
 #
-# At 20 layers version 2 ends at 17.35%, version 1 at 16.04 *(recorded)*: 1.3 points, many times what version 1's seeds
-# differ by. Nothing follows for the order of the layers. Version 2 has bottlenecks here, three units fewer, a fifth fewer
-# parameters and a quarter fewer multiply-adds; it has one seed; and it was trained in float32, the others in bfloat16.
-# Which of these it is, nobody has measured here. Table 3 compares nets that differ in the order alone, and deep ones.
+# At 20 layers version 2 ends at 17.35%, version 1 at 16.04 *(recorded)*: 1.3 points, many times what version 1's
+# seeds differ by. Nothing follows for the order of the layers. Version 2 has bottlenecks here, three units fewer, a
+# fifth fewer parameters and a quarter fewer multiply-adds; it has one seed; and it was trained in float32, the others
+# in bfloat16. Which of these it is, nobody has measured here. Table 3 compares nets that differ in the order alone,
+# and deep ones.
 #
 # Four of the six shortcuts have a row, the identity of three seeds, the others of one; of the five orders only the
 # original has *(recorded)*. The identity has the lowest error, as in Table 1: 16.04%, with a standard deviation of

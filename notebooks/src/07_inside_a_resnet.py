@@ -127,11 +127,11 @@ print("first, second in each unit:", *(f"{first:.2f} {second:.2f}," for first, s
 assert np.all(inside > 0)
 
 # %% [markdown]
-# In the stored run the residual net responds less on average, though not in its last stage. Inside its units
-# nothing is settled: the second convolution responds less than the first in five of nine. He et al. expected small
-# responses: a unit that has only to *correct* its input should say less than a plain layer that has to compute
-# everything anew. *Quoted:* they find that ResNets of 20, 56 and 110 layers generally respond less than plain nets of 20
-# and 56, and the deeper ResNets less than the shallower (Fig. 7). Here are all four nets that ship, on 100 of the images.
+# In the stored run the residual net responds less on average, though not in its last stage. Inside its units nothing
+# is settled: the second convolution responds less than the first in five of nine. He et al. expected small responses:
+# a unit that has only to *correct* its input should say less than a plain layer that has to compute everything anew.
+# *Quoted:* they find that ResNets of 20, 56 and 110 layers generally respond less than plain nets of 20 and 56, and
+# the deeper ResNets less than the shallower (Fig. 7). Here are all four nets that ship, on 100 of the images.
 
 # %% tags=["nbval-ignore-output"]
 DEEP = {"plain-56": Spec("plain", 56), "ResNet-56": Spec("v1", 56)} if dataset.name == "cifar10" else {}
@@ -342,12 +342,12 @@ for name, net in deep.items():
     assert np.median(errors) > whole_net or name != "plain-56"
 
 # %% [markdown]
-# In the stored run ResNet-56 errs on 20 images in place of 18 in the median; the median unit of ResNet-20 took
-# 12.6% to 34%. Only the first unit of stage 3 is missed much; that of stage 2, which changes the dimensions too, is
-# not. So where there are three times as many units, most are hardly missed. *Quoted:* Veit et al. (2016, Sec. 4.1)
-# remove units from a ResNet of 110 layers, 54 units, and see hardly any change for most of them, except where the
-# dimensions change; a VGG net without one layer guesses. plain-56 is far worse without any of its pairs, though not always down to guessing. (One seed and 100 images: two or three of them
-# more are no difference.)
+# In the stored run ResNet-56 errs on 20 images in place of 18 in the median; the median unit of ResNet-20 took 12.6%
+# to 34%. Only the first unit of stage 3 is missed much; that of stage 2, which changes the dimensions too, is not. So
+# where there are three times as many units, most are hardly missed. *Quoted:* Veit et al. (2016, Sec. 4.1) remove
+# units from a ResNet of 110 layers, 54 units, and see hardly any change for most of them, except where the dimensions
+# change; a VGG net without one layer guesses. plain-56 is far worse without any of its pairs, though not always down
+# to guessing. (One seed and 100 images: two or three of them more are no difference.)
 #
 # What this does **not** show: that the removed units are useless, or that a net *trained* without them would be as
 # good. Nor how much of the loss is due to the batch norms behind the gap: their moving statistics are those of the

@@ -512,10 +512,10 @@ for plain, residual in pairs.values():
 #
 # ## 5 Over a plane
 #
-# With two directions the slice is a surface. Fast mode takes 7x7 points and 64 images, full mode 51x51 points and
-# 512 images, which take hours. So there `out=` names a file that gets each row as soon as it is finished. If in full
-# mode you interrupt the cell, or lose the kernel, run it again: it goes on where it was. Once the file is complete the cell
-# only reads it. A file of another net, other directions or other images is refused.
+# With two directions the slice is a surface. Fast mode takes 7x7 points and 64 images, full mode 51x51 points and 512
+# images, which take hours. So there `out=` names a file that gets each row as soon as it is finished. If in full mode
+# you interrupt the cell, or lose the kernel, run it again: it goes on where it was. Once the file is complete the
+# cell only reads it. A file of another net, other directions or other images is refused.
 #
 # **Predict.** Will the contours of one net be round, and those of the other not?
 
@@ -549,9 +549,9 @@ plots.show(fig, alt, f"{count} training images of {dataset.title}")
 # **Figure.** Around both nets (the crosses) the loss rises towards the edges of the plane; the inner rings are
 # closed, the outer ones leave the map. Downwards of plain-56 it is flat for a third of the way.
 #
-# Are they round? Neither's are: in the stored run both are stretched from upper left to lower right. That the rings are
-# polygons comes from the map's 7 points a side. What differs is the number of rings: v1-56 has all of them, plain-56 only
-# those from 1.1 on.
+# Are they round? Neither's are: in the stored run both are stretched from upper left to lower right. That the rings
+# are polygons comes from the map's 7 points a side. What differs is the number of rings: v1-56 has all of them,
+# plain-56 only those from 1.1 on.
 #
 # A ring is one loss, not one rise, and the floors of the two nets differ: for widths as in section 4, subtract the
 # floor first.

@@ -492,8 +492,8 @@ assert identical or not only_a_processor
 #
 # How often should one save? A kill costs half of what lies between two saves, on average. For "he2015" and ResNet-20
 # an epoch is 352 updates of 128 images, 50 s at the 900 images a second of section 1's stored run (64 in 71 ms).
-# Weights, statistics and momentum of its 270,000 parameters are 2 MB, which a disk takes in a small part of a second. So
-# to save each epoch costs next to nothing, and a kill half a minute.
+# Weights, statistics and momentum of its 270,000 parameters are 2 MB, which a disk takes in a small part of a second.
+# So to save each epoch costs next to nothing, and a kill half a minute.
 
 # %% [markdown]
 # ## 5 Two devices

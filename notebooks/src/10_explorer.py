@@ -359,9 +359,9 @@ checks.claim_holds(claim_holds)
 #     return parameters in [round(accounting.count(net).parameters / 1e6, 2) for net in nets]
 # ```
 #
-# Four of the nine claims that the check asks about fall. One is that of a net with other shortcuts; two are the Keras example's "ResNet110
-# v2" and "ResNet164 v1", which are other networks than the papers' (lesson 05); and one has the parameters of the
-# 1001 layers and the error of the 164.
+# Four of the nine claims that the check asks about fall. One is that of a net with other shortcuts; two are the Keras
+# example's "ResNet110 v2" and "ResNet164 v1", which are other networks than the papers' (lesson 05); and one has the
+# parameters of the 1001 layers and the error of the 164.
 #
 # </details>
 #
