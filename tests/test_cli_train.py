@@ -94,7 +94,9 @@ def test_a_finished_run_is_reported_and_not_trained_again(smoke):
 def test_another_run_in_the_same_folder_is_refused(smoke):
     _, folder = smoke
     before = contents(folder)
-    said = refused(run(*SMOKE, "--seed", 1, "--out", folder))
+    shown = run(*SMOKE, "--seed", 1, "--out", folder)
+    assert shown.stdout == ""  # nothing is announced that will not be
+    said = refused(shown)
     assert "holds another run: seed is 0, asked for is 1" in said
     assert f"resnet-lessons resume {folder}" in said
     assert contents(folder) == before
@@ -181,7 +183,7 @@ def test_the_command_that_a_record_holds_parses_and_asks_for_the_same_run(monkey
 
 def test_the_strategies_are_those_of_the_engine():
     """They stand in a module that loads without Keras."""
-    assert (None, *commands.STRATEGIES) == backend.STRATEGIES
+    assert recipes.STRATEGIES == backend.STRATEGIES
 
 
 @pytest.mark.parametrize(("terminal", "kind"), [(True, "bar"), (False, "lines")])

@@ -264,12 +264,13 @@ def test_finished_unfinished_and_new_runs_are_told_apart(begun, digits):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"seed": 3}, "with another seed than the sweep's"),
+        ({"seed": 3}, r"holds another run than the sweep's: seed is 3, asked for is [01]\."),
         ({"precision": "float32"}, None),
-        ({"data": {"sha256": "0" * 64}}, "with another data than the sweep's"),
-        ({"strategy": "mirrored"}, "with another strategy than the sweep's"),
-        ({"spec": {"depth": 14}}, "with another network than the sweep's"),
-        ({"recipe": {"momentum": 0.5}, "seed": 4}, "with another recipe and another seed than"),
+        ({"data": {"sha256": "0" * 64}}, "data have SHA-256 000000000000, MNIST, 5,000 digits "),
+        ({"strategy": "mirrored"}, "strategy is mirrored, asked for is None"),
+        ({"spec": {"depth": 14}}, "spec's depth is 14, asked for is 8"),
+        ({"recipe": {"momentum": 0.5}, "seed": 4}, "recipe's momentum is 0.5, asked for is 0.9; seed is 4, asked for"),
+        ({"deterministic": None}, "cannot be read"),
         ({"spec": 3}, "cannot be read"),
         ({"recipe": {"unknown": 3}}, "cannot be read"),
     ],
@@ -294,7 +295,7 @@ def test_another_precision_is_refused_where_one_is_asked_for(begun, digits):
     stored = json.loads((begun.out / begun.runs[0].name / "run.json").read_text())["precision"]
     other = {"float32": "mixed_bfloat16", "mixed_bfloat16": "float32"}[stored]
     asked = [dataclasses.replace(one, precision=other) for one in begun.runs]
-    with pytest.raises(SweepError, match="with another precision than the sweep's"):
+    with pytest.raises(SweepError, match=r"precision is .*, asked for is "):
         sweep.standing(dataclasses.replace(begun, runs=tuple(asked)), digits)
 
 

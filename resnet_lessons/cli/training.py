@@ -15,7 +15,6 @@ from . import tables, words
 from .program import INTERRUPTED, Command, examples
 
 RUNS = Path("runs")
-STRATEGIES = ("mirrored",)
 
 SOURCE = click.option(
     "--source",
@@ -93,7 +92,9 @@ _FIELD_HELP = {
     show_default=True,
     help="auto: the faster on this machine.",
 )
-@click.option("--strategy", type=click.Choice(STRATEGIES), help="mirrored: a copy of the network on each GPU.")
+@click.option(
+    "--strategy", type=click.Choice(recipes.STRATEGIES[1:]), help="mirrored: a copy of the network on each GPU."
+)
 @DEVICES
 @click.option(
     "--deterministic/--no-deterministic",
@@ -126,8 +127,13 @@ def train(ctx, family, n, depth, recipe_name, steps, smoke, data_name, source, s
     out = out or RUNS / plan.run_name(spec, recipe, options["seed"], dataset.name)
     training = engine(devices)
     folder = training.RunFolder(out)
-    stored = folder.description() or {}
-    precision = stored.get("precision") or training.choose_precision(options["precision"])
+    stored = folder.description()
+    if stored is not None:
+        asked = {key: options[key] for key in ("seed", "precision")}
+        training.refuse_other_run(
+            folder, stored, {"spec": spec, "recipe": recipe, "strategy": strategy} | asked, dataset
+        )
+    precision = training.choose_precision(options["precision"]) if stored is None else stored["precision"]
     announce(spec, recipe, options["seed"], dataset, precision, folder)
     watch = {"strategy": strategy, "progress": progress(), **options}
     carry_out(ctx, folder, source, devices, lambda: training.train(spec, recipe, dataset, out, **watch))

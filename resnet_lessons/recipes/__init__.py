@@ -22,6 +22,7 @@ __all__ = [
     "OPTIMIZERS",
     "PRECISIONS",
     "SCHEDULES",
+    "STRATEGIES",
     "WARMUP_DEPTH",
     "Mended",
     "Recipe",
@@ -33,6 +34,7 @@ __all__ = [
 
 MODES = ("smoke", "fast", "full")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")  # Keras's dtype policies; auto: the faster of the two on a machine
+STRATEGIES = (None, "mirrored")  # one device, or a copy of the network on each
 HIGHEST_SEED = 2**32 - 1  # what NumPy's and Keras's seeds admit
 
 _RECIPES = {

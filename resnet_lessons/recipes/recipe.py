@@ -18,10 +18,11 @@ def deep_warmup(steps):
     return min(400, steps // 20)
 
 
-def whole(field, value, minimum):
-    """Return ``value`` as an int; refuse True, 3.0, "3" and what is below ``minimum``."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
-        raise ValueError(f"{field} must be a whole number of at least {minimum}. Received: {value!r}.")
+def whole(field, value, minimum, maximum=math.inf):
+    """Return ``value`` as an int; refuse True, 3.0, "3", what is below ``minimum`` and what is above ``maximum``."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not minimum <= value <= maximum:
+        allowed = f"of at least {minimum}" if maximum == math.inf else f"from {minimum} to {maximum}"
+        raise ValueError(f"{field} must be a whole number {allowed}. Received: {value!r}.")
     return int(value)
 
 

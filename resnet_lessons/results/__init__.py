@@ -19,6 +19,7 @@ from .published import (
     published,
 )
 from .records import RECORDED, Epoch, Record, RecordError, load, read
+from .settings import Settings
 from .table import COLUMNS, SHORT, Row, rows, table
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Record",
     "RecordError",
     "Row",
+    "Settings",
     "all_but_the_seed",
     "groups",
     "hardware_in_words",

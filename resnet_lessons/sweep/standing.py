@@ -4,9 +4,7 @@ import dataclasses
 import json
 
 from resnet_lessons import results
-from resnet_lessons.recipes import Recipe
 from resnet_lessons.results.records import RUN
-from resnet_lessons.specs import Spec
 
 from .plan import SweepError
 
@@ -55,11 +53,18 @@ def _standing(folder, run, dataset):
         return Standing(NEW)
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        held = {"network": Spec(**stored["spec"]), "recipe": Recipe(**stored["recipe"]), "seed": stored["seed"]}
-        held |= {"precision": stored["precision"], "strategy": stored.get("strategy"), "data": stored["data"]["sha256"]}
+        settings, digest = results.Settings.from_json(stored), stored["data"]["sha256"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise SweepError(f"{path} cannot be read ({error!r}). Restore it, or remove that folder.") from error
-    _refuse_another(folder, held, run, dataset)
+    wanted = {"spec": run.spec, "recipe": run.recipe, "seed": run.seed, "precision": run.precision, "strategy": None}
+    found = settings.differing(wanted)
+    if digest != dataset.digest:
+        found.append(f"data have SHA-256 {digest[:12]}, {dataset.title} {dataset.digest[:12]}")
+    if found:
+        raise SweepError(
+            f"{folder} holds another run than the sweep's: {'; '.join(found)}. Choose another folder for the sweep, or "
+            "remove that one."
+        )
     if "result" not in stored:
         return Standing(UNFINISHED)
     try:
@@ -67,15 +72,3 @@ def _standing(folder, run, dataset):
     except results.RecordError as error:
         raise SweepError(str(error)) from error
     return Standing(FINISHED, record.result["test_error"], sum(epoch.seconds for epoch in record.log) / 3600)
-
-
-def _refuse_another(folder, held, run, dataset):
-    wanted = {"network": run.spec, "recipe": run.recipe, "seed": run.seed, "strategy": None, "data": dataset.digest}
-    if run.precision != "auto":
-        wanted["precision"] = run.precision
-    differing = [key for key, value in wanted.items() if held[key] != value]
-    if differing:
-        raise SweepError(
-            f"{folder} holds another run, with another {' and another '.join(differing)} than the sweep's. "
-            "Choose another folder for the sweep, or remove that one."
-        )

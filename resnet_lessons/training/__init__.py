@@ -6,6 +6,7 @@ and the command line. ``Background`` does so in a thread, to be watched: lesson 
 """
 
 from resnet_lessons.recipes import PRECISIONS
+from resnet_lessons.results import Settings
 
 from .background import Background, Progress
 from .callbacks import Diverged, Guard, Schedule, StepLog
@@ -13,8 +14,8 @@ from .compiled import Images, choose_precision, compile_model, time_in_turns, ti
 from .engine import fit, resume, train
 from .folder import FolderError, RunFolder
 from .optimizers import SGD, Adam
-from .refusals import run_in
-from .run import Run, Settings
+from .refusals import refuse_other_run, run_in
+from .run import Run
 from .trained import trained
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "choose_precision",
     "compile_model",
     "fit",
+    "refuse_other_run",
     "resume",
     "run_in",
     "time_in_turns",

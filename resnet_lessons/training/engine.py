@@ -6,6 +6,7 @@ import time
 import traceback
 
 from resnet_lessons import backend, batches, machine
+from resnet_lessons.results import Settings
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from .refusals import (
     stored_settings,
     understanding,
 )
-from .run import Run, Settings
+from .run import Run
 
 
 def fit(spec, recipe, batches, validation=None, *, seed=0, precision="auto", callbacks=()):

@@ -1,12 +1,11 @@
 """What ``train`` refuses before anything is built: a network that does not fit the data, a folder of another run."""
 
 import contextlib
-import dataclasses
 
 from resnet_lessons import backend
+from resnet_lessons.results import Settings
 
 from .folder import FolderError
-from .run import Settings
 
 
 @contextlib.contextmanager
@@ -60,18 +59,24 @@ def refuse_misfit(spec, recipe, dataset):
 
 
 def refuse_other_run(folder, description, wanted, dataset):
-    """Raise FolderError unless the folder's run is the one that is wanted."""
-    stored = stored_settings(folder, description)
-    differing = {key: (getattr(stored, key), value) for key, value in wanted.items() if getattr(stored, key) != value}
-    if wanted["precision"] == "auto":
-        differing.pop("precision", None)  # the run's own is kept, also on another machine
+    """Refuse a folder whose run is not the one that is wanted.
+
+    Args:
+        folder: a ``RunFolder``.
+        description: what its ``run.json`` says.
+        wanted: a dict of fields of ``Settings``, as for ``Settings.differing``.
+        dataset: the ``data.Dataset`` that the run is to be on.
+
+    Raises:
+        FolderError: which says what differs, and what to do.
+    """
+    found = stored_settings(folder, description).differing(wanted)
     data = _other_data(folder, description, dataset)
     if data:
-        differing["data"] = data
-    if differing:
-        found = "; ".join(_in_words(key, was, now) for key, (was, now) in differing.items())
+        found.append(f"data is {data[0]}, asked for is {data[1]}")
+    if found:
         raise FolderError(
-            f"{folder.path} holds another run: {found}. Choose another folder, or go on with that run: "
+            f"{folder.path} holds another run: {'; '.join(found)}. Choose another folder, or go on with that run: "
             f"resnet-lessons resume {folder.path}"
         )
 
@@ -109,11 +114,3 @@ def _other_data(folder, description, dataset):
     if digest == dataset.digest:
         return None
     return f"{source} ({digest[:12]})", f"{dataset.source} ({dataset.digest[:12]})"
-
-
-def _in_words(key, was, now):
-    """Say how two settings differ; of two specs or recipes only the fields that do."""
-    if not dataclasses.is_dataclass(was):
-        return f"{key} is {was}, asked for is {now}"
-    fields = [field.name for field in dataclasses.fields(was) if getattr(was, field.name) != getattr(now, field.name)]
-    return "; ".join(_in_words(f"{key}'s {name}", getattr(was, name), getattr(now, name)) for name in fields)

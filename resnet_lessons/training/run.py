@@ -1,71 +1,12 @@
-"""What a run is and what it gave, as plain records."""
+"""What a training gave."""
 
 import dataclasses
-import numbers
 
-from resnet_lessons import backend
-from resnet_lessons.recipes import HIGHEST_SEED, PRECISIONS, Recipe
+from resnet_lessons.recipes import Recipe
 from resnet_lessons.specs import Spec
 
 import keras
 import numpy as np
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """All that decides how a run comes out, but for the data and the machine.
-
-    Args:
-        spec: the network.
-        recipe: how it is trained.
-        seed: of the initial weights, dropout, order and augmentation.
-        precision: "float32" or "mixed_bfloat16".
-        strategy: None, or "mirrored".
-        deterministic: whether operations were asked to repeat bit for bit.
-        devices: the parts of a divided processor that "mirrored" was over; None on GPUs, and in an old ``run.json``.
-
-    Raises:
-        ValueError: for a value that is not so.
-    """
-
-    spec: Spec
-    recipe: Recipe
-    seed: int
-    precision: str
-    strategy: str | None
-    deterministic: bool
-    devices: int | None = None
-
-    def __post_init__(self):
-        whole = isinstance(self.seed, numbers.Integral) and not isinstance(self.seed, bool)
-        if not whole or not 0 <= self.seed <= HIGHEST_SEED:
-            raise ValueError(f"seed must be a whole number from 0 to {HIGHEST_SEED}. Received: {self.seed!r}.")
-        object.__setattr__(self, "seed", int(self.seed))  # the dataclass is frozen; NumPy's numbers are not JSON
-        if self.precision not in PRECISIONS[1:]:
-            raise ValueError(f"precision must be one of {PRECISIONS[1:]}. Received: {self.precision!r}.")
-        if not isinstance(self.deterministic, bool):
-            raise ValueError(f"deterministic must be true or false. Received: {self.deterministic!r}.")
-        backend.check_strategy(self.strategy)
-        if self.devices is not None and (type(self.devices) is not int or self.devices < 2 or self.strategy is None):
-            raise ValueError(f"devices must be two or more, and with a strategy alone. Received: {self.devices!r}.")
-
-    def to_json(self):
-        """Return a dict of plain values that ``from_json`` turns back into these settings."""
-        return {
-            "spec": self.spec.to_json(),
-            "recipe": self.recipe.to_json(),
-            "seed": self.seed,
-            "precision": self.precision,
-            "strategy": self.strategy,
-            "deterministic": self.deterministic,
-            "devices": self.devices,
-        }
-
-    @classmethod
-    def from_json(cls, values):
-        """Return the settings that a ``run.json`` holds."""
-        plain = {key: values[key] for key in ("seed", "precision", "strategy", "deterministic")}
-        return cls(Spec(**values["spec"]), Recipe(**values["recipe"]), **plain, devices=values.get("devices"))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

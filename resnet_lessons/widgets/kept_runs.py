@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from resnet_lessons import training
-from resnet_lessons.training.refusals import refuse_other_run, understanding
+from resnet_lessons.training.refusals import understanding
 
 from .run_words import error_words, kept_words, result_words
 
@@ -64,5 +64,5 @@ def _description(folder, wanted, dataset):
     """Return what a ``RunFolder`` says of the run that is wanted, None if it holds no run; refuse another run."""
     description = folder.description()
     if description is not None:
-        refuse_other_run(folder, description, wanted, dataset)
+        training.refuse_other_run(folder, description, wanted, dataset)
     return description
