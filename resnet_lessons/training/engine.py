@@ -8,11 +8,9 @@ import traceback
 from resnet_lessons import backend, batches, machine
 from resnet_lessons.results import Settings
 
-import numpy as np
-
 from . import callbacks as between_updates
 from .compiled import choose_precision, compile_model, free, refuse_uneven
-from .folder import FolderError, RunFolder
+from .folder import RunFolder
 from .progress import progress as progress_callbacks
 from .progress import refuse_other_kind
 from .provenance import describe, surroundings
@@ -23,9 +21,8 @@ from .refusals import (
     refuse_other_run,
     run_in,
     stored_settings,
-    understanding,
 )
-from .run import Run
+from .run import Run, finished_run, run_of, updates_of
 
 
 def fit(spec, recipe, batches, validation=None, *, seed=0, precision="auto", callbacks=()):
@@ -62,7 +59,7 @@ def fit(spec, recipe, batches, validation=None, *, seed=0, precision="auto", cal
         seed=seed,
         precision=precision,
         model=model,
-        **_steps(log),
+        **updates_of(log),
         seconds=time.perf_counter() - began,
         finished=log.step == recipe.steps,
     )
@@ -99,14 +96,6 @@ def _memory_freed(model):
     finally:
         model.train_function = None
         free()
-
-
-def _steps(log):
-    return {
-        "step_error": np.array(log.error, "float32"),
-        "step_loss": np.array(log.loss, "float32"),
-        "epochs": tuple(log.epochs),
-    }
 
 
 def train(
@@ -169,11 +158,12 @@ def train(
         return _Training(settings, dataset, None, None).run(**watch)
     folder = RunFolder(out)
     settings, description = _opened(folder, wanted, dataset)  # what is refused leaves nothing behind
-    if "result" in description:  # whoever may read the folder may read the run
-        return _Training(settings, dataset, folder, description).run(**watch)
-    with folder.locked():
-        settings, description = _opened(folder, wanted, dataset)  # as it is now that no one else changes it
-        return _Training(settings, dataset, folder, description).run(**watch)
+    if "result" not in description:
+        with folder.locked():
+            settings, description = _opened(folder, wanted, dataset)  # as it is now that no one else changes it
+            if "result" not in description:
+                return _Training(settings, dataset, folder, description).run(**watch)
+    return finished_run(settings, folder, description)  # without the lock: whoever may read the folder may read the run
 
 
 def _opened(folder, wanted, dataset):
@@ -222,23 +212,19 @@ def _decided(precision, deterministic, strategy):
 
 
 class _Training:
-    """One call of ``train``: settings, data, and the folder with its description, both None in memory."""
+    """One call of ``train`` that trains: settings, data, and the folder with its description, both None in memory."""
 
     def __init__(self, settings, dataset, folder, description):
         self.settings, self.dataset, self.folder, self.description = settings, dataset, folder, description
 
     def run(self, progress, stop, callbacks):
-        """Train, or go on, or read what is finished."""
+        """Train, or go on."""
         settings = self.settings
         if settings.deterministic:
             backend.make_deterministic()
-        finished = self.description is not None and "result" in self.description
-        strategy = None if finished else settings.strategy  # any machine can read a finished run
-        self.model = compile_model(settings.spec, settings.recipe, settings.seed, settings.precision, strategy)
-        if finished:
-            return self._read()
+        self.model = compile_model(settings.spec, settings.recipe, settings.seed, settings.precision, settings.strategy)
         if stop and stop.is_set():
-            return self._result(self._restore()[2], finished=False)
+            return run_of(settings, self.model, self._restore()[2], finished=False)
         self.batches, self.validation = batches.train_and_validation(self.dataset, settings.recipe, settings.seed)
         refuse_uneven(settings.strategy, self.batches, self.validation)
         epoch, step, log = self._restore()
@@ -247,10 +233,10 @@ class _Training:
             if step < settings.recipe.steps:
                 self._fit(epoch, step, log, progress, [*callbacks, *asked])
             if log.step < settings.recipe.steps:
-                return self._result(log, finished=False)
+                return run_of(settings, self.model, log, finished=False)
             return self._finish(log, asked)
         except between_updates.Stopped:
-            return self._result(log, finished=False)
+            return run_of(settings, self.model, log, finished=False)
 
     def _restore(self):
         """Put the last whole epoch's state back; return its number, its updates and a log to go on with."""
@@ -298,7 +284,7 @@ class _Training:
     def _finish(self, log, asked):
         """Test the net, the only time that the test images are read, and write down what came out."""
         loss, error, images = self._test(asked)
-        run = self._result(log, finished=True, test_loss=loss, test_error=error)
+        run = run_of(self.settings, self.model, log, finished=True, test_loss=loss, test_error=error)
         if self.folder:
             last = {key: value for key, value in log.epochs[-1].items() if key.startswith("val_")}
             result = {"test_error": error, "test_loss": loss, **last, "seconds": run.seconds}
@@ -327,31 +313,3 @@ class _Training:
         model = compile_model(settings.spec, settings.recipe, settings.seed, settings.precision)
         model.set_weights(self.model.get_weights())
         return model
-
-    def _read(self):
-        """Return the finished run that the folder holds."""
-        steps, lines = self.settings.recipe.steps, self.folder.lines()
-        if not lines or lines[-1]["step"] != steps:
-            raise FolderError(
-                f"{self.folder.path}/log.jsonl has {len(lines)} lines and lacks update {steps}. Restore it."
-            )
-        with understanding(self.folder):
-            test = {key: float(self.description["result"][key]) for key in ("test_loss", "test_error")}
-        self.folder.load_weights(self.model)
-        with contextlib.suppress(OSError):  # in a folder that may only be read, it stays
-            self.folder.drop_checkpoint()
-        return self._result(between_updates.StepLog(steps, lines), finished=True, **test)
-
-    def _result(self, log, finished, **test):
-        settings = self.settings
-        return Run(
-            spec=settings.spec,
-            recipe=settings.recipe,
-            seed=settings.seed,
-            precision=settings.precision,
-            model=self.model,
-            **_steps(log),
-            seconds=round(sum(line["seconds"] for line in log.epochs), 3),
-            finished=finished,
-            **test,
-        )

@@ -1,5 +1,6 @@
-"""What a training gave."""
+"""What a training gave, from its log, and from the folder of one that is finished."""
 
+import contextlib
 import dataclasses
 
 from resnet_lessons.recipes import Recipe
@@ -7,6 +8,11 @@ from resnet_lessons.specs import Spec
 
 import keras
 import numpy as np
+
+from .callbacks import StepLog
+from .compiled import compile_model
+from .folder import FolderError
+from .refusals import understanding
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,3 +51,50 @@ class Run:
     finished: bool = True
     test_error: float | None = None
     test_loss: float | None = None
+
+
+def updates_of(log):
+    """Return those fields of a ``Run`` that a ``StepLog`` holds, a dict."""
+    return {
+        "step_error": np.array(log.error, "float32"),
+        "step_loss": np.array(log.loss, "float32"),
+        "epochs": tuple(log.epochs),
+    }
+
+
+def run_of(settings, model, log, *, finished, **test):
+    """Return the ``Run`` of these ``Settings`` with this log; ``test`` is what the test gave, if there was one."""
+    return Run(
+        spec=settings.spec,
+        recipe=settings.recipe,
+        seed=settings.seed,
+        precision=settings.precision,
+        model=model,
+        **updates_of(log),
+        seconds=round(sum(line["seconds"] for line in log.epochs), 3),
+        finished=finished,
+        **test,
+    )
+
+
+def finished_run(settings, folder, description):
+    """Return the finished run that a folder holds; any machine can read it, whatever it was trained on.
+
+    Args:
+        settings: its ``Settings``.
+        folder: a ``RunFolder``.
+        description: what its ``run.json`` says.
+
+    Raises:
+        FolderError: for a log, a result or weights that are damaged.
+    """
+    steps, lines = settings.recipe.steps, folder.lines()
+    if not lines or lines[-1]["step"] != steps:
+        raise FolderError(f"{folder.path}/log.jsonl has {len(lines)} lines and lacks update {steps}. Restore it.")
+    with understanding(folder):
+        test = {key: float(description["result"][key]) for key in ("test_loss", "test_error")}
+    model = compile_model(settings.spec, settings.recipe, settings.seed, settings.precision)
+    folder.load_weights(model)
+    with contextlib.suppress(OSError):  # in a folder that may only be read, it stays
+        folder.drop_checkpoint()
+    return run_of(settings, model, StepLog(steps, lines), finished=True, **test)

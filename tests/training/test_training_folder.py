@@ -101,7 +101,8 @@ def test_every_field_has_another_value():
 
 @pytest.fixture
 def nothing_is_built(monkeypatch):
-    monkeypatch.setattr(engine, "compile_model", lambda *_, **__: pytest.fail("it was built"))
+    for module in (engine, training.run):
+        monkeypatch.setattr(module, "compile_model", lambda *_, **__: pytest.fail("it was built"))
 
 
 def other_data():
@@ -145,7 +146,8 @@ def reach(monkeypatch):
         built_from[:] = arguments
         raise Reached
 
-    monkeypatch.setattr(engine, "compile_model", reached)
+    for module in (engine, training.run):  # to train, and to read what is finished
+        monkeypatch.setattr(module, "compile_model", reached)
     return built_from
 
 

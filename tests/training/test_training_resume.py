@@ -88,6 +88,11 @@ def test_it_repeats_bit_for_bit_by_itself_on_a_processor_alone(monkeypatch, devi
     assert bool(asked) is repeats
 
 
+def test_to_read_a_finished_run_asks_for_nothing(monkeypatch, finished):
+    monkeypatch.setattr(backend, "make_deterministic", lambda: pytest.fail("the process is slower from now on"))
+    assert train(finished).finished
+
+
 # Stopped by an event
 
 
