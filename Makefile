@@ -79,6 +79,9 @@ $(STAMP): requirements.lock pyproject.toml $(if $(PYTHON),| same-python)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
+.PHONY: install
+install: $(STAMP)  ## make .venv and install what requirements.lock pins; the others do so by themselves
+
 .PHONY: lab
 lab: $(STAMP)  ## open the first lesson in JupyterLab (options: LAB="--no-browser --port 8890")
 	$(BIN)/python -m jupyter lab --ServerApp.root_dir="$(CURDIR)" $(LAB) notebooks/00_start_here.ipynb

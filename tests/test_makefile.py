@@ -40,7 +40,7 @@ def test_make_alone_lists_every_target():
     status, text = make()
     assert status == 0
     targets = re.findall(r"^  ([a-z-]+) +\w", text, re.MULTILINE)
-    first = ["help", "lab", "app", "lint", "test", "test-gpu", "test-jax", "kills", "notebooks", "handout"]
+    first = ["help", "install", "lab", "app", "lint", "test", "test-gpu", "test-jax", "kills", "notebooks", "handout"]
     assert targets == [*first, "record", "table", "lock", "clean"]
 
 

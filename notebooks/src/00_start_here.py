@@ -129,7 +129,7 @@ plots.show(fig, "The first forty training images of the data set at hand, in fou
 # **Figure.** The first forty training images of the data set at hand; the small line under the images says which it
 # is.
 #
-# To get CIFAR-10 (163 MiB), run this in a terminal. It shows its progress, resumes where it was cut, and checks what
+# To get CIFAR-10 (170 MB), run this in a terminal. It shows its progress, resumes where it was cut, and checks what
 # it has got:
 #
 # ```

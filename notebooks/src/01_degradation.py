@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 01 Degradation
 #
-# *40 minutes to read and run, 25 more for the exercises. All the training takes about 70 seconds on two cores in fast
-# mode, half an hour in full mode (estimated).*
+# *40 minutes to read and run, 25 more for the exercises. All the training takes about 70 seconds on two cores with
+# 16-bit instructions in fast mode, some minutes on old ones; half an hour in full mode (estimated).*
 #
 # Does a network get better when it gets deeper? This lesson trains a net of 20 layers and one of 56 on the same
 # images, by the same recipe, and compares them. You will

@@ -85,6 +85,12 @@ def test_cells_run_in_the_folder_of_the_notebooks_on_this_interpreter(builder, l
     assert text.splitlines() == [str(path.parent.resolve()), sys.executable]
 
 
+def test_what_is_stored_is_of_fast_mode_whatever_mode_the_author_has_set(builder, lesson, monkeypatch):
+    monkeypatch.setenv("RESNET_LESSONS_MODE", "full")
+    path, _ = builder.build(lesson("# %%\nimport os\nprint(os.environ.get('RESNET_LESSONS_MODE'))\n"))
+    assert nbformat.read(path, as_version=4).cells[0].outputs[0].text == "None\n"
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_build_tells_how_much_memory_the_kernel_took(builder, lesson):
     _, without = builder.build(lesson("# %%\nx = 1\n"))
