@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shlex
 import shutil
 
 from resnet_lessons import backend, data, results, training
@@ -34,6 +35,13 @@ def shipped(recorded, tmp_path, monkeypatch):
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     return folder
+
+
+class AtOnce:
+    """An event that is set from the first look on."""
+
+    def is_set(self):
+        return True
 
 
 def change(folder, **values):
@@ -201,10 +209,29 @@ def test_the_run_is_called_for_as_it_was_recorded(shipped, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "train", train)
-    assert run("reproduce", "small").exit_code == 130
+    shown = run("reproduce", "small")
+    assert (shown.exit_code, shown.stderr) == (130, "Interrupted before the run began; nothing is kept.\n")
     [((spec, recipe, _, _, seed), named)] = calls
     assert (spec.to_json(), recipe.to_json(), seed) == (described["spec"], described["recipe"], 3)
     assert (named["precision"], named["strategy"], named["deterministic"]) == ("mixed_bfloat16", None, False)
+
+
+@pytest.mark.usefixtures("shipped")
+def test_after_ctrl_c_the_command_that_it_names_comes_to_the_comparison(monkeypatch, tmp_path):
+    training = commands.engine(None)
+    out = tmp_path / "new run"
+
+    def train(*given, **named):
+        train_once(*given, **named, stop=AtOnce())
+        raise KeyboardInterrupt
+
+    train_once = training.train
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "train", train)
+        said = run("reproduce", "small", "--out", out).stderr
+    assert said.endswith(f"To go on: resnet-lessons reproduce small --out {shlex.quote(str(out))}\n")
+    done = run(*shlex.split(said.partition("To go on: resnet-lessons ")[2]))
+    assert "the same in all 2 epochs" in done.stdout
 
 
 def test_to_divide_the_processor_of_a_run_on_one_device_is_refused(recorded, tmp_path, monkeypatch):

@@ -311,14 +311,15 @@ def test_where_a_run_goes_on_is_told_without_reading_its_arrays(tmp_path, monkey
     folder.save([np.zeros(3)], 2, 1234)
     monkeypatch.setattr(training.RunFolder, "restore", lambda _: pytest.fail("it read them"))
     assert commands._place(folder) == f"{tmp_path}\ngoes on after epoch 2, update 1,234"
-    assert "Kept up to epoch 2, update 1,234. To go on: " in commands._interrupted(folder, None, None)
+    assert "Kept up to epoch 2, update 1,234. To go on: " in commands._interrupted(folder, "again")
 
 
 def test_what_resume_needs_is_in_the_command(tmp_path):
     folder = training.RunFolder(tmp_path / "a run")
     folder.path.mkdir()
     folder.describe({"a run": "that has begun"})
-    said = commands._interrupted(folder, tmp_path / "my data", 2)
+    again = commands.command("resume", folder.path, source=tmp_path / "my data", devices=2)
+    said = commands._interrupted(folder, again)
     assert said.startswith("Interrupted. No epoch was done, so nothing is kept. To go on: resnet-lessons resume ")
     assert said.endswith(
         f"resume {shlex.quote(str(folder.path))} --source {shlex.quote(str(tmp_path / 'my data'))} --devices 2"

@@ -10,7 +10,7 @@ import click
 
 from . import tables
 from .program import Command, examples
-from .training import DEVICES, RUNS, SOURCE, announce, carry_out, engine, named_data, progress, refuse_devices
+from .training import DEVICES, RUNS, SOURCE, announce, carry_out, command, engine, named_data, progress, refuse_devices
 
 
 @click.command(
@@ -47,7 +47,7 @@ def reproduce(ctx, name, listing, source, devices, out):
     recorded = _find(name)
     refuse_devices(devices, recorded.strategy)
     dataset = named_data(recorded.name, recorded.data["name"], source)
-    out = out or RUNS / f"{recorded.name}-again"
+    asked_out, out = out, out or RUNS / f"{recorded.name}-again"
     training = engine(devices or recorded.devices)
     folder = training.RunFolder(out)
     settings = training.Settings.from_json(
@@ -62,7 +62,8 @@ def reproduce(ctx, name, listing, source, devices, out):
     announce(settings.spec, settings.recipe, settings.seed, dataset, settings.precision, folder)
     watch = {"precision": settings.precision, "strategy": settings.strategy, "deterministic": settings.deterministic}
     call = (settings.spec, settings.recipe, dataset, out, settings.seed)
-    carry_out(ctx, folder, source, devices, lambda: training.train(*call, progress=progress(), **watch))
+    again = command("reproduce", name, source=source, devices=devices, out=asked_out)
+    carry_out(ctx, folder, again, lambda: training.train(*call, progress=progress(), **watch))
     click.echo("\n" + tables.facts(_outcome(recorded, results.read(out))))
 
 

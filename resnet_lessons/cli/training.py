@@ -136,7 +136,8 @@ def train(ctx, family, n, depth, recipe_name, steps, smoke, data_name, source, s
     precision = training.choose_precision(options["precision"]) if stored is None else stored["precision"]
     announce(spec, recipe, options["seed"], dataset, precision, folder)
     watch = {"strategy": strategy, "progress": progress(), **options}
-    carry_out(ctx, folder, source, devices, lambda: training.train(spec, recipe, dataset, out, **watch))
+    again = command("resume", folder.path, source=source, devices=devices)
+    carry_out(ctx, folder, again, lambda: training.train(spec, recipe, dataset, out, **watch))
 
 
 @click.command(
@@ -162,7 +163,8 @@ def resume(ctx, folder, source, devices):
     engine(devices or began_on)
     dataset = named_data(folder, data_name, source)
     announce(settings.spec, settings.recipe, settings.seed, dataset, settings.precision, run_folder)
-    carry_out(ctx, run_folder, source, devices, lambda: training.resume(folder, dataset, progress=progress()))
+    again = command("resume", run_folder.path, source=source, devices=devices)
+    carry_out(ctx, run_folder, again, lambda: training.resume(folder, dataset, progress=progress()))
 
 
 def refuse_devices(devices, strategy, choice=""):
@@ -227,21 +229,34 @@ def _place(folder):
     return f"{folder.path}" + (f"\ngoes on after epoch {epoch}, update {step:,}" if epoch else "")
 
 
-def carry_out(ctx, folder, source, devices, call):
-    """Train, and say what came out; after Ctrl-C say what is kept and how to go on."""
+def command(name, what, **options):
+    """Return a command of this program as a text to be copied, without the options that are None."""
+    given = [word for option, value in options.items() if value for word in (f"--{option}", str(value))]
+    return join(["resnet-lessons", name, str(what), *given])
+
+
+def carry_out(ctx, folder, again, call):
+    """Train, and say what came out; after Ctrl-C say what is kept and how to go on.
+
+    Args:
+        ctx: click's context, which ends with ``INTERRUPTED`` after Ctrl-C.
+        folder: the ``RunFolder``.
+        again: the command that goes on.
+        call: trains, and returns a ``Run``.
+    """
     from resnet_lessons.training.progress import duration
 
     finished_before = "result" in (folder.description() or {})
     try:
         run = call()
     except KeyboardInterrupt:
-        click.echo(_interrupted(folder, source, devices), err=True)
+        click.echo(_interrupted(folder, again), err=True)
         ctx.exit(INTERRUPTED)
     before = "This run was finished before; nothing was trained now.\n" if finished_before else ""
     click.echo(f"{before}test error {run.test_error:.2%}, after {duration(run.seconds)} of training")
 
 
-def _interrupted(folder, source, devices):
+def _interrupted(folder, again):
     description = folder.description()
     if description is None:
         return "Interrupted before the run began; nothing is kept."
@@ -249,7 +264,4 @@ def _interrupted(folder, source, devices):
         return f"Interrupted. The run in {folder.path} is finished and kept."
     epoch, step = folder.saved()
     kept = f"Kept up to epoch {epoch}, update {step:,}." if epoch else "No epoch was done, so nothing is kept."
-    again = ["resnet-lessons", "resume", str(folder.path)]
-    again += ["--source", str(source)] if source else []
-    again += ["--devices", str(devices)] if devices else []
-    return f"Interrupted. {kept} To go on: {join(again)}"
+    return f"Interrupted. {kept} To go on: {again}"
