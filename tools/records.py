@@ -22,13 +22,11 @@ import sys
 from pathlib import Path
 
 from resnet_lessons import results
-from resnet_lessons.results.records import LOG, RUN
+from resnet_lessons.results.records import LOG, RUN, SUMS, WEIGHTS, WEIGHTS_HASH, read_sums
 
 import h5py
 
 ROOT = Path(__file__).resolve().parents[1]
-WEIGHTS, SUMS = "model.weights.h5", "SHA256SUMS"
-HASH = "weights_sha256"  # of run.json
 BEGIN, END = "<!-- begin: make table -->", "<!-- end: make table -->"
 
 
@@ -62,11 +60,11 @@ def keep(run, name=None, weights=False, folder=results.RECORDED):
         _refuse_name(name, target)
         _refuse_changes(record)
         _refuse_second(record, there)
-    sums = {name: digest for name, digest in _read_sums(folder / SUMS).items() if (folder / name).is_file()}
+    sums = {name: digest for name, digest in read_sums(folder / SUMS).items() if (folder / name).is_file()}
     contents = {file: (run / file).read_bytes() for file in (RUN, LOG)}
     if weights:
         _refuse_second_weights(record, there, sums)
-        contents[WEIGHTS] = without_optimizer(run / WEIGHTS, json.loads(contents[RUN]).get(HASH))
+        contents[WEIGHTS] = without_optimizer(run / WEIGHTS, json.loads(contents[RUN]).get(WEIGHTS_HASH))
     sums |= {f"{name}/{file}": hashlib.sha256(content).hexdigest() for file, content in contents.items()}
     if adding:
         _replace(target / WEIGHTS, contents[WEIGHTS])  # ships nothing until its hash is there
@@ -150,11 +148,6 @@ def without_optimizer(path, digest=None):
     return stripped.getvalue()
 
 
-def _read_sums(path):
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
-
-
 def _write_sums(path, sums):
     """Write what ``sha256sum`` would, sorted by name."""
     _replace(path, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode())
@@ -199,7 +192,7 @@ def main(arguments=None):
         if chosen.command == "keep":
             print(keep(chosen.run, chosen.name, chosen.weights))
         page = ROOT / "README.md"
-        page.write_text(with_table(page.read_text(encoding="utf-8")), encoding="utf-8")
+        _replace(page, with_table(page.read_text(encoding="utf-8")).encode())
     except (RefusedError, results.RecordError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -13,6 +13,8 @@ from .agreement import disagreement
 
 RECORDED = Path(__file__).parents[1] / "recorded"  # the runs that ship with the package
 RUN, LOG = "run.json", "log.jsonl"  # of each run: what it is and came to, and a line for each epoch
+WEIGHTS, WEIGHTS_HASH = "model.weights.h5", "weights_sha256"  # what it ended with, and the key of its hash in RUN
+SUMS = "SHA256SUMS"  # beside the records, as sha256sum writes it: a line for each file of every record
 
 
 class RecordError(ValueError):
@@ -168,6 +170,26 @@ def read(folder):
     if fault:
         raise _fault(path.parent, f"{RUN} and {LOG} do not agree: {fault}")
     return record
+
+
+def read_sums(path):
+    """Read a file that sha256sum wrote.
+
+    Args:
+        path: the file, such as ``SUMS`` beside the records.
+
+    Returns:
+        A dict of name to hexadecimal digits; empty if there is no such file.
+
+    Raises:
+        RecordError: for a line that is not as sha256sum writes it.
+    """
+    if not path.exists():
+        return {}
+    lines = [re.fullmatch("([0-9a-f]{64}) [ *](.+)", line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if None in lines:
+        raise RecordError(f"{path}, line {lines.index(None) + 1} is not as sha256sum writes it. Restore the file.")
+    return {line[2]: line[1] for line in lines}
 
 
 _NEEDED = {  # key: what it must be

@@ -18,14 +18,13 @@ import zlib
 from pathlib import Path
 
 from resnet_lessons import disk, results
-from resnet_lessons.results.records import LOG, RUN
+from resnet_lessons.results.records import LOG, RUN, WEIGHTS, WEIGHTS_HASH
 
 import filelock
 import numpy as np
 
 LOCK = ".lock"
-CHECKPOINT, WEIGHTS = "checkpoint.npz", "model.weights.h5"
-WEIGHTS_HASH = "weights_sha256"  # of run.json
+CHECKPOINT = "checkpoint.npz"
 PARTIALS = {name: name.replace(".", ".partial.", 1) for name in (RUN, LOG, CHECKPOINT, WEIGHTS)}  # being written
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 
+from resnet_lessons import backend  # noqa: F401 - loads Keras without its start-up messages
 from resnet_lessons.recipes import Recipe
 from resnet_lessons.specs import Spec
 

@@ -1,15 +1,13 @@
 """Networks that ship trained: their weights lie beside the record of the run that made them, and are checked."""
 
 import hashlib
-import re
 from pathlib import Path
 
 from resnet_lessons import models, results
 from resnet_lessons.results import records
+from resnet_lessons.results.records import SUMS, WEIGHTS
 
-from .folder import WEIGHTS, FolderError, put_weights
-
-SUMS = "SHA256SUMS"  # beside the records, as sha256sum writes it: a line for each file of every record
+from .folder import FolderError, put_weights
 
 
 def trained(spec, data="cifar10", folder=None):
@@ -32,7 +30,10 @@ def trained(spec, data="cifar10", folder=None):
             names those that do.
     """
     folder = Path(records.RECORDED if folder is None else folder)
-    sums = _sums(folder / SUMS)
+    try:
+        sums = records.read_sums(folder / SUMS)
+    except results.RecordError as error:
+        raise FolderError(str(error)) from error
     shipped = [record for record in (results.load(folder) if sums else ()) if f"{record.name}/{WEIGHTS}" in sums]
     for record in shipped:
         if (record.spec, record.data["name"]) == (spec, data):
@@ -42,16 +43,6 @@ def trained(spec, data="cifar10", folder=None):
             return model
     names = ", ".join(f"{record.spec.name} on {record.data['name']}" for record in shipped) or "none"
     raise ValueError(f"There are no trained weights of {spec.name} on {data} in {SUMS}. Those that ship: {names}.")
-
-
-def _sums(path):
-    """Read a file that sha256sum wrote: a dict of name to hexadecimal digits; empty if there is none."""
-    if not path.exists():
-        return {}
-    lines = [re.fullmatch("([0-9a-f]{64}) [ *](.+)", line) for line in path.read_text(encoding="utf-8").splitlines()]
-    if None in lines:
-        raise FolderError(f"{path}, line {lines.index(None) + 1} is not as sha256sum writes it. {RESTORE}")
-    return {line[2]: line[1] for line in lines}
 
 
 def _checked(path, digest):
