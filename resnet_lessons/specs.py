@@ -189,6 +189,30 @@ def blocks_for(version, depth, block=None):
     return n
 
 
+def sized(family, n=None, depth=None, **choices):
+    """Return a ``Spec`` by its size in units a stage or in layers.
+
+    Args:
+        family: "plain", "v1" or "v2".
+        n: residual units in each stage.
+        depth: weighted layers.
+        **choices: fields of ``Spec``; None for the usual ones.
+
+    Raises:
+        ValueError: unless exactly one of ``n`` and ``depth`` is given, and for what no such network has.
+    """
+    choices = {field: value for field, value in choices.items() if value is not None}
+    block = choices.get("block")
+    if (n is None) == (depth is None):
+        layers = depth_for(family, 1, block) - 2
+        received = "neither" if n is None else f"n={n} and depth={depth}"
+        raise ValueError(
+            f"Give the size of the network once: n, such as 3, or depth, such as {3 * layers + 2}; "
+            f"a {family} net of n units a stage has {layers}n+2 layers here. Received: {received}."
+        )
+    return Spec(family, depth_for(family, n, block) if depth is None else depth, **choices)
+
+
 def _allowed_depths(family, block):
     step = LAYERS_PER_N[block]
     first = ", ".join(str(step * n + 2) for n in (1, 2, 3))

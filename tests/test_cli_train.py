@@ -9,11 +9,11 @@ import shlex
 import signal
 import sys
 
-from resnet_lessons import backend, data, recipes, training
+from resnet_lessons import backend, data, recipes, specs, training
 from resnet_lessons.cli import training as commands
 from resnet_lessons.cli import words
 from resnet_lessons.recipes import Recipe
-from resnet_lessons.sweep import plan
+from resnet_lessons.results.records import run_name
 from resnet_lessons.training import provenance
 
 import h5py
@@ -126,8 +126,8 @@ def test_resume_refuses_what_stands_in_for_its_data(smoke, monkeypatch):
 def test_without_out_the_folder_is_named_after_network_recipe_seed_and_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(training, "train", lambda *_, **__: pytest.fail("it must not train"))
-    spec = plan.network("v1", n=3)
-    assert plan.run_name(spec, recipes.get("short"), 7) == "v1-20-short-seed7"
+    spec = specs.sized("v1", n=3)
+    assert run_name(spec, recipes.get("short"), 7) == "v1-20-short-seed7"
     monkeypatch.setattr(training, "train", lambda *given, **_: Stub(given[3]))
     shown = run("train", "plain", "--depth", 8, "--smoke", "--data", "mnist", "--seed", 7)
     assert shown.exit_code == 0
@@ -166,8 +166,8 @@ def test_the_options_reach_training(monkeypatch, tmp_path):
 def test_the_command_that_a_record_holds_parses_and_asks_for_the_same_run(monkeypatch, tmp_path):
     calls = []
     monkeypatch.setattr(training, "train", lambda *given, **named: calls.append((given, named)) or Stub(given[3]))
-    spec = plan.network("v2", n=1, skip="constant-scaling")
-    recipe = plan.choose_recipe("he2015", spec.depth, steps=500)
+    spec = specs.sized("v2", n=1, skip="constant-scaling")
+    recipe = recipes.choose("he2015", spec.depth, steps=500)
     settings = training.Settings(spec, recipe, 3, "float32", None, True)
     first, *arguments = shlex.split(provenance.command(settings, "shapes10"))
     assert first == "resnet-lessons"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from resnet_lessons import data, recipes, specs
 from resnet_lessons.doctor.finding import join
-from resnet_lessons.sweep import plan
+from resnet_lessons.results.records import run_name
 
 import click
 
@@ -115,8 +115,8 @@ def train(ctx, family, n, depth, recipe_name, steps, smoke, data_name, source, s
     """
     choices = {field: options.pop(field) for field in specs.CHOICES}
     try:
-        spec = plan.network(family, n, depth, **choices)
-        recipe = plan.choose_recipe(recipe_name, spec.depth, steps, smoke)
+        spec = specs.sized(family, n, depth, **choices)
+        recipe = recipes.choose(recipe_name, spec.depth, steps, smoke)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     refuse_devices(devices, strategy, " Or give --strategy mirrored too.")
@@ -124,7 +124,7 @@ def train(ctx, family, n, depth, recipe_name, steps, smoke, data_name, source, s
     if dataset.name != data_name:
         click.echo(f"note: no {data_name} was found, so this trains on {dataset.name}", err=True)
     spec = dataclasses.replace(spec, input_shape=dataset.x_train.shape[1:], num_classes=len(dataset.class_names))
-    out = out or RUNS / plan.run_name(spec, recipe, options["seed"], dataset.name)
+    out = out or RUNS / run_name(spec, recipe, options["seed"], dataset.name)
     training = engine(devices)
     folder = training.RunFolder(out)
     stored = folder.description()

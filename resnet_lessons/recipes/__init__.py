@@ -26,6 +26,7 @@ __all__ = [
     "WARMUP_DEPTH",
     "Mended",
     "Recipe",
+    "choose",
     "for_lesson",
     "get",
     "in_words",
@@ -98,6 +99,20 @@ def get(name, depth=None):
     if depth is not None and whole("depth", depth, 1) >= WARMUP_DEPTH and known in _WARMED_UP:
         recipe = dataclasses.replace(recipe, warmup_steps=deep_warmup(recipe.steps))
     return recipe if name == known else recipe.smoke()
+
+
+def choose(name, depth, steps=None, smoke=False):
+    """Return a recipe by name, over another number of updates if ``steps`` says so, or in its smoke form.
+
+    Raises:
+        ValueError: for an unknown name, and for ``steps`` together with ``smoke``.
+    """
+    chosen = get(name, depth)
+    if steps is None:
+        return chosen.smoke() if smoke else chosen
+    if smoke:
+        raise ValueError(f"Give steps or smoke, not both: a smoke form has 20 updates. Received: steps={steps}.")
+    return chosen.resized(steps, epochs=None)
 
 
 def mode():

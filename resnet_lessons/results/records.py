@@ -172,6 +172,11 @@ def read(folder):
     return record
 
 
+def run_name(spec, recipe, seed, data="cifar10"):
+    """Return the name of a run's folder: network, recipe and seed, and the data set if it is not CIFAR-10."""
+    return "-".join([spec.name, recipe.name, *([data] if data != "cifar10" else []), f"seed{seed}"])
+
+
 def read_sums(path):
     """Read a file that sha256sum wrote.
 

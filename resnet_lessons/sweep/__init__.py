@@ -5,7 +5,7 @@ moment, the same call goes on where it was. Lesson 09 reads such a file.
 """
 
 from .cluster import check_address
-from .plan import Plan, Planned, SweepError, choose_recipe, network, read, run_name
+from .plan import Plan, Planned, SweepError, read
 from .spread import Outcome, run
 from .standing import Standing, standing
 
@@ -16,10 +16,7 @@ __all__ = [
     "Standing",
     "SweepError",
     "check_address",
-    "choose_recipe",
-    "network",
     "read",
     "run",
-    "run_name",
     "standing",
 ]

@@ -1,7 +1,4 @@
-"""A sweep as plain data: which networks, recipes and seeds a TOML file asks for, checked whole before anything runs.
-
-``network`` and ``choose_recipe`` make a ``Spec`` and a ``Recipe`` of what a person wrote, there or on the command line.
-"""
+"""A sweep as plain data: which networks, recipes and seeds a TOML file asks for, checked whole before anything runs."""
 
 import dataclasses
 import tomllib
@@ -10,6 +7,7 @@ from pathlib import Path
 from resnet_lessons import recipes, specs
 from resnet_lessons.data import NAMES as DATA_SETS
 from resnet_lessons.data.formats import LAYOUTS
+from resnet_lessons.results.records import run_name
 from resnet_lessons.specs import Spec
 
 CIFAR_SHAPE = (32, 32, 3)  # shapes10's too
@@ -17,49 +15,6 @@ CIFAR_SHAPE = (32, 32, 3)  # shapes10's too
 
 class SweepError(ValueError):
     """A sweep cannot start: its file, its folder or its cluster is not as it must be; the message says what to do."""
-
-
-def network(family, n=None, depth=None, **choices):
-    """Return a ``Spec`` by its size in units a stage or in layers.
-
-    Args:
-        family: "plain", "v1" or "v2".
-        n: residual units in each stage.
-        depth: weighted layers.
-        **choices: fields of ``Spec``; None for the usual ones.
-
-    Raises:
-        ValueError: unless exactly one of ``n`` and ``depth`` is given, and for what no such network has.
-    """
-    choices = {field: value for field, value in choices.items() if value is not None}
-    block = choices.get("block")
-    if (n is None) == (depth is None):
-        layers = specs.depth_for(family, 1, block) - 2
-        received = "neither" if n is None else f"n={n} and depth={depth}"
-        raise ValueError(
-            f"Give the size of the network once: n, such as 3, or depth, such as {3 * layers + 2}; "
-            f"a {family} net of n units a stage has {layers}n+2 layers here. Received: {received}."
-        )
-    return Spec(family, specs.depth_for(family, n, block) if depth is None else depth, **choices)
-
-
-def choose_recipe(name, depth, steps=None, smoke=False):
-    """Return a recipe by name, over another number of updates if ``steps`` says so, or in its smoke form.
-
-    Raises:
-        ValueError: for an unknown name, and for ``steps`` together with ``smoke``.
-    """
-    chosen = recipes.get(name, depth)
-    if steps is None:
-        return chosen.smoke() if smoke else chosen
-    if smoke:
-        raise ValueError(f"Give steps or smoke, not both: a smoke form has 20 updates. Received: steps={steps}.")
-    return chosen.resized(steps, epochs=None)
-
-
-def run_name(spec, chosen, seed, data="cifar10"):
-    """Return the name of a run's folder: network, recipe and seed, and the data set if it is not CIFAR-10."""
-    return "-".join([spec.name, chosen.name, *([data] if data != "cifar10" else []), f"seed{seed}"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,14 +176,14 @@ def _runs(where, table, usual, data):
     choices = {key: table[key] for key in specs.CHOICES if key in table}
     shape = LAYOUTS[data].image_shape if data in LAYOUTS else CIFAR_SHAPE
     try:
-        found = [network(table["family"], **size, **choices, input_shape=shape) for size in _each_size(table)]
+        found = [specs.sized(table["family"], **size, **choices, input_shape=shape) for size in _each_size(table)]
         return [planned for spec in found for planned in _each_seed(spec, data, **how)]
     except ValueError as error:
         raise SweepError(f"{where}: {error}") from error
 
 
 def _each_size(table):
-    """List the sizes, as {"n": 3}, {"n": 9}; what holds both keys or none is left for ``network`` to refuse."""
+    """List the sizes, as {"n": 3}, {"n": 9}; what holds both keys or none is left for ``specs.sized`` to refuse."""
     given = {
         key: table[key] if isinstance(table[key], list) else [table[key]] for key in ("n", "depth") if key in table
     }
@@ -238,7 +193,7 @@ def _each_size(table):
 
 
 def _each_seed(spec, data, recipe="short", steps=None, smoke=False, seeds=(0,), precision="auto"):
-    chosen = choose_recipe(recipe, spec.depth, steps, smoke)
+    chosen = recipes.choose(recipe, spec.depth, steps, smoke)
     return [Planned(spec, chosen, seed, precision, data) for seed in seeds]
 
 

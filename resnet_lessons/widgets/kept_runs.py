@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from resnet_lessons import training
+from resnet_lessons.results.records import run_name
 from resnet_lessons.training.refusals import understanding
 
 from .run_words import error_words, kept_words, result_words
@@ -20,7 +21,7 @@ def run_folder(folder, spec, recipe, seed, data):
         seed: of all that is random.
         data: the name of the data set.
     """
-    return Path(folder) / f"{data}-{spec.name}-{recipe.name}-{seed}"
+    return Path(folder) / run_name(spec, recipe, seed, data)
 
 
 def found(out, wanted, dataset):

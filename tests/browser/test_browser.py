@@ -9,7 +9,7 @@ import pages
 import pytest
 from playwright.sync_api import TimeoutError as TooLate
 
-RUN = "shapes10-v1-8-short-0"
+RUN = "v1-8-short-shapes10-seed0"
 
 
 def row_of(spec):
@@ -95,7 +95,7 @@ def opened(page, app, n, name, recipe):
 
 
 def test_the_page_shows_no_code_trains_stops_and_ends_its_training_when_it_is_closed(page, app, place):
-    folder = place / "runs" / "explorer" / "shapes10-v1-8-short-1"
+    folder = place / "runs" / "explorer" / "v1-8-short-shapes10-seed1"
     trainer = opened(page, app, 1, "v1-8", "short")
     assert not page.locator("pre, .jp-InputArea").filter(has_text="widgets.Explorer").count()
     picker = pages.Picker(trainer.root)
@@ -122,7 +122,7 @@ def test_the_page_shows_no_code_trains_stops_and_ends_its_training_when_it_is_cl
 
 
 def test_the_page_that_is_closed_amid_a_training_keeps_whole_epochs_and_resumes_in_another_kernel(page, app, place):
-    folder = place / "runs" / "explorer" / "shapes10-v1-32-minute-1"
+    folder = place / "runs" / "explorer" / "v1-32-minute-shapes10-seed1"
     trainer = opened(page, app, 5, "v1-32", "minute")  # its four epochs leave time to close the page
     trainer.button("Train").click()
     trainer.root.locator("td:text-is('14')").wait_for(timeout=180_000)  # ms; the first epoch's line
