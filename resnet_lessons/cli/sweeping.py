@@ -75,10 +75,11 @@ def sweep(ctx, file, out, address, parallel, dry_run):
             f"To get it: resnet-lessons data fetch {plan.data}. "
             f'To train on {dataset.name}, write data = "{dataset.name}" in {file}.'
         )
-    click.echo(_announcement(plan, dataset, sweeps.standing(plan, dataset)))
+    held = sweeps.standing(plan, dataset)
+    click.echo(_announcement(plan, dataset, held))
     click.echo(f"To watch: resnet-lessons results {join([str(plan.out)])}")  # on a line of its own, to be copied whole
     if dry_run:
-        click.echo(tables.plan_table(plan, sweeps.standing(plan, dataset)))
+        click.echo(tables.plan_table(plan, held))
         return
     try:
         outcomes = sweeps.run(plan, dataset, address=address, parallel=parallel, tell=click.echo)
