@@ -58,7 +58,8 @@ class Batches(_Epochs):
         augment: "pad-crop-flip", "shift-flip" or "none".
         seed: a whole number of at least 0; None keeps the order of the data.
         indices: which of the N to serve; None: all.
-        mean: (H, W, C) float32, or (C,) for one colour, subtracted after the division by 255; None: nothing is.
+        mean: (H, W, C) float32, or (C,), one colour for all pixels; subtracted after the division by 255. None: nothing
+            is.
         steps_per_epoch: batches in an epoch; None: one pass. Passes go on where an epoch has cut them.
 
     Raises:

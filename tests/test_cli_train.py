@@ -94,9 +94,10 @@ def test_a_finished_run_is_reported_and_not_trained_again(smoke):
 def test_another_run_in_the_same_folder_is_refused(smoke):
     _, folder = smoke
     before = contents(folder)
-    shown = run(*SMOKE, "--seed", 1, "--out", folder)
+    shown = run(*SMOKE, "--seed", 1, "--no-deterministic", "--out", folder)
     assert shown.stdout == ""  # nothing is announced that will not be
     said = refused(shown)
+    assert "deterministic is True, asked for is False" in said
     assert "holds another run: seed is 0, asked for is 1" in said
     assert f"resnet-lessons resume {folder}" in said
     assert contents(folder) == before

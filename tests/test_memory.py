@@ -26,14 +26,15 @@ def use_and_free():
 
 
 def printed(code, **environment):
-    """Run code in a new interpreter; return the numbers that it prints."""
+    """Run code in a new interpreter, where this one has set no switch; return the numbers that it prints."""
+    unset = {name: value for name, value in os.environ.items() if name != "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"}
     run = subprocess.run(
         [sys.executable, "-c", FREED + code],
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
-        env=os.environ | environment,
+        env=unset | environment,
     )
     return [int(word) for word in run.stdout.split()]
 

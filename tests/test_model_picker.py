@@ -1,6 +1,7 @@
 """The model picker and its twins: what it shows is counted and quoted for the network chosen, and for no other."""
 
 import re
+import types
 
 from resnet_lessons import accounting, models, plots, recipes, results, widgets
 from resnet_lessons.specs import Spec
@@ -110,12 +111,13 @@ def test_a_measurement_that_fails_says_so_and_leaves_a_button_to_press(monkeypat
 
 
 def test_nothing_is_timed_while_another_page_trains(measured, monkeypatch):
-    monkeypatch.setattr(model_picker.interrupts, "running", {"a trainer"})
+    training = types.SimpleNamespace(done=False)
+    monkeypatch.setattr(model_picker.interrupts, "running", [types.SimpleNamespace(_training=training)])
     picker = widgets.ModelPicker(recipes=[recipes.get("minute")])
     control(picker, "Time it here").click()
     assert "A training is under way. Stop it or wait for its end" in text(picker)
     assert measured == []
-    model_picker.interrupts.running.clear()
+    training.done = True  # though its page has not been redrawn
     control(picker, "Time it here").click()
     assert "7 s" in text(picker)
 

@@ -266,7 +266,7 @@ def test_finished_unfinished_and_new_runs_are_told_apart(begun, digits):
     [
         ({"seed": 3}, r"holds another run than the sweep's: seed is 3, asked for is [01]\."),
         ({"precision": "float32"}, None),
-        ({"data": {"sha256": "0" * 64}}, "data have SHA-256 000000000000, MNIST, 5,000 digits "),
+        ({"data": {"sha256": "0" * 64}}, r"data is 000000000000, asked for is \w{12} \(MNIST, 5,000 digits\)"),
         ({"strategy": "mirrored"}, "strategy is mirrored, asked for is None"),
         ({"spec": {"depth": 14}}, "spec's depth is 14, asked for is 8"),
         ({"recipe": {"momentum": 0.5}, "seed": 4}, "recipe's momentum is 0.5, asked for is 0.9; seed is 4, asked for"),
@@ -703,19 +703,47 @@ def test_an_interrupted_sweep_goes_on_where_it_was(file, tmp_path, digits, home)
     assert not (home / ".ray").exists()
 
 
+@pytest.fixture
+def heard():
+    """Handlers of Ctrl-C and SIGTERM that list them, where a signal that is let through would end these tests."""
+    signals = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda number, _: signals.append(number)) for number in numbers}
+    yield signals
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent the POSIX way")
-def test_a_second_interrupt_does_not_cut_the_shutdown_short():
+@pytest.mark.parametrize("sent", [(), (signal.SIGINT, signal.SIGTERM)], ids=["none", "both"])
+def test_an_interrupt_does_not_cut_the_shutdown_short_and_is_told(heard, sent):
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     before = set(psutil.Process().children(recursive=True)) - {psutil.Process(child.pid)}
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
     def shutdown():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in sent:
             os.kill(os.getpid(), number)
 
-    cluster._shut_down(SimpleNamespace(is_initialized=lambda: False, shutdown=shutdown), before)
-    assert child.poll() is not None
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    try:
+        ray = SimpleNamespace(is_initialized=lambda: False, shutdown=shutdown)
+        assert cluster._shut_down(ray, before) is bool(sent)
+        assert child.poll() is not None
+    finally:
+        child.kill()
+        child.wait()
+    assert heard == []
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert heard == [signal.SIGTERM]  # the handlers are back
+
+
+def test_an_interrupt_between_two_attempts_to_start_ends_the_sweep(monkeypatch):
+    def init(**_):
+        raise RuntimeError("The current node timed out during startup.")
+
+    monkeypatch.setattr(cluster, "_imported", lambda: SimpleNamespace(init=init))
+    monkeypatch.setattr(cluster, "_shut_down", lambda *_: True)
+    with pytest.raises(KeyboardInterrupt), contextlib.ExitStack() as stack:
+        cluster._local(stack)
 
 
 def test_a_worker_that_is_lost_or_breaks_is_a_failed_run():

@@ -14,8 +14,8 @@
 #
 # You should know the residual unit, batch norm and the training recipe (lessons 01 to 03). Lesson 04 measures
 # bottlenecks, the units of the tutorial's net; section 1 says what they are. One specimen needs pre-activation (05).
-# Every number is *computed* in a cell above it or *quoted*, and the text says which. "The stored run" is the one whose
-# outputs this page shows.
+# Every number is *computed* in a cell of this page or *quoted*; what is neither says so. "The stored run" is the one
+# whose outputs this page shows.
 
 # %% [markdown]
 # ## 1 A network from a tutorial

@@ -3,7 +3,7 @@
 It loads Keras's backend without its start-up messages, has a notebook's cells give back what memory they have freed,
 and offers a batch normalization that uses TensorFlow's fused kernel, a pipeline for batches, gradients, determinism and
 a look at the devices.
-Lessons 01, 05 and 07 to 09 use it; ``blocks`` builds every batch normalization from here.
+Lessons 05 to 10 use it; ``blocks`` builds every batch normalization from here.
 """
 
 from .batch_norm import BatchNormalization

@@ -76,7 +76,7 @@ with _START_UP:
 
 
 def make_deterministic():
-    """Ask for bit-identical repeats of seeded runs; slower on a GPU, and for as long as the process lasts.
+    """Ask, for as long as the process lasts, for bit-identical repeats of seeded runs; on a GPU that is slower.
 
     On TensorFlow only; JAX repeats exactly on a CPU as it is.
     """

@@ -58,9 +58,13 @@ def reproduce(ctx, name, listing, source, devices, out):
     words = "the same" if is_same else "other data: what comes out is a result of its own"
     then, now = _data(recorded.data["source"], recorded.data["sha256"]), _data(dataset.source, dataset.digest)
     facts = [("recorded on", then), ("now on", f"{now}\n{words}"), *_machines(recorded, training, devices)]
+    watch = {"precision": settings.precision, "strategy": settings.strategy, "deterministic": settings.deterministic}
+    stored = folder.description()
+    if stored is not None:
+        wanted = {"spec": settings.spec, "recipe": settings.recipe, "seed": settings.seed, **watch}
+        training.refuse_other_run(folder, stored, wanted, dataset)
     click.echo(tables.facts(facts) + "\n")
     announce(settings.spec, settings.recipe, settings.seed, dataset, settings.precision, folder)
-    watch = {"precision": settings.precision, "strategy": settings.strategy, "deterministic": settings.deterministic}
     call = (settings.spec, settings.recipe, dataset, out, settings.seed)
     again = command("reproduce", name, source=source, devices=devices, out=asked_out)
     carry_out(ctx, folder, again, lambda: training.train(*call, progress=progress(), **watch))

@@ -129,10 +129,9 @@ def train(ctx, family, n, depth, recipe_name, steps, smoke, data_name, source, s
     folder = training.RunFolder(out)
     stored = folder.description()
     if stored is not None:
-        asked = {key: options[key] for key in ("seed", "precision")}
-        training.refuse_other_run(
-            folder, stored, {"spec": spec, "recipe": recipe, "strategy": strategy} | asked, dataset
-        )
+        wanted = {key: options[key] for key in ("seed", "precision", "deterministic") if options[key] is not None}
+        wanted |= {"spec": spec, "recipe": recipe, "strategy": strategy}
+        training.refuse_other_run(folder, stored, wanted, dataset)
     precision = training.choose_precision(options["precision"]) if stored is None else stored["precision"]
     announce(spec, recipe, options["seed"], dataset, precision, folder)
     watch = {"strategy": strategy, "progress": progress(), **options}
@@ -231,7 +230,7 @@ def _place(folder):
 
 def command(name, what, **options):
     """Return a command of this program as a text to be copied, without the options that are None."""
-    given = [word for option, value in options.items() if value for word in (f"--{option}", str(value))]
+    given = [word for option, value in options.items() if value is not None for word in (f"--{option}", str(value))]
     return join(["resnet-lessons", name, str(what), *given])
 
 

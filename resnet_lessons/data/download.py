@@ -102,9 +102,9 @@ def fetch(
     except filelock.Timeout as error:
         raise DataError(f"Another process is downloading {target}. Wait for it, or end it and run again.") from error
     except (OSError, NotImplementedError) as error:  # the latter from a file system without locks
+        place = "set RESNET_LESSONS_CACHE to one" if folder is None else "name one"
         raise DataError(
-            f"{target} cannot be written ({error}). Make room there, name another folder, or set RESNET_LESSONS_CACHE "
-            "to one that you may write."
+            f"{target} cannot be written ({error}). Make room there, or {place} that you may write."
         ) from error
     return target
 

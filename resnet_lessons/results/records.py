@@ -165,7 +165,7 @@ def read(folder):
     except ValueError as error:
         raise _fault(path, str(error)) from error
     provenance = _provenance(run, path)
-    record = Record(name=path.parent.resolve().name, log=_log(path.with_name(LOG)), **provenance)
+    record = Record(name=path.parent.absolute().name, log=_log(path.with_name(LOG)), **provenance)
     fault = disagreement(record)
     if fault:
         raise _fault(path.parent, f"{RUN} and {LOG} do not agree: {fault}")

@@ -94,13 +94,18 @@ def _local(stack):
                     raise SweepError(
                         f"Ray did not start ({error}). The machine may be busy: run the sweep again; it goes on."
                     ) from error
-                _shut_down(ray, before)
+                if _shut_down(ray, before):
+                    raise KeyboardInterrupt from error
     return ray
 
 
 def _shut_down(ray, before):
-    """Stop Ray, and wait until all that it has started here has ended; also after a Ctrl-C while it was starting."""
-    with _undisturbed():
+    """Stop Ray, and wait until all that it has started here has ended; also after a Ctrl-C while it was starting.
+
+    Returns:
+        Whether a Ctrl-C or SIGTERM has come meanwhile; it must not cut this short.
+    """
+    with _undisturbed() as signals:
         begun = set(psutil.Process().children(recursive=True)) - before
         started = ray.is_initialized()
         ray.shutdown()
@@ -109,15 +114,17 @@ def _shut_down(ray, before):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(alive, END_SECONDS)
+    return bool(signals)
 
 
 @contextlib.contextmanager
 def _undisturbed():
-    """Ignore further Ctrl-C and SIGTERM while the block runs; it must be one that ends by itself."""
-    asked = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in asked}
+    """Let no Ctrl-C and no SIGTERM cut the block short, but list them; it must be a block that ends by itself."""
+    came = []
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

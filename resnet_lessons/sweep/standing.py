@@ -59,7 +59,7 @@ def _standing(folder, run, dataset):
     wanted = {"spec": run.spec, "recipe": run.recipe, "seed": run.seed, "precision": run.precision, "strategy": None}
     found = settings.differing(wanted)
     if digest != dataset.digest:
-        found.append(f"data have SHA-256 {digest[:12]}, {dataset.title} {dataset.digest[:12]}")
+        found.append(f"data is {digest[:12]}, asked for is {dataset.digest[:12]} ({dataset.title})")
     if found:
         raise SweepError(
             f"{folder} holds another run than the sweep's: {'; '.join(found)}. Choose another folder for the sweep, or "

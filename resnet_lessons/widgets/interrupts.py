@@ -12,6 +12,12 @@ from IPython import get_ipython
 running = weakref.WeakSet()  # trainers that train, or show what another one trains
 
 
+def under_way():
+    """List the trainers whose training has not ended."""
+    found = [(trainer, trainer._training) for trainer in list(running)]
+    return [trainer for trainer, training in found if training is not None and not training.done]
+
+
 def _interrupted(*_):
     """Stop every training; as a signal handler it may stand amid a drawing, so it draws nothing itself."""
     for trainer in list(running):

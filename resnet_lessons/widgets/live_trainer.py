@@ -144,11 +144,8 @@ class LiveTrainer(ipywidgets.VBox):
 
     def _elsewhere(self):
         """Return another trainer that trains in the same folder of runs, or None."""
-        for other in list(interrupts.running):
-            current = other._training
-            if current is not None and not current.done and other.folder.resolve() == self.folder.resolve():
-                return other
-        return None
+        here = self.folder.resolve()
+        return next((other for other in interrupts.under_way() if other.folder.resolve() == here), None)
 
     def _join(self, other):
         """Show another trainer's training from now on if it is of the run that is chosen; return whether it is."""

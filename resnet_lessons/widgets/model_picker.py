@@ -160,7 +160,7 @@ class ModelPicker(ipywidgets.VBox):
         if button.disabled:  # pressed before the page had heard of it
             return
         if self.spec not in self._timings:
-            if interrupts.running:  # of another page, whose Stop could not be heard
+            if interrupts.under_way():  # on another page, whose Stop could not be heard
                 self._times.value = _alert("A training is under way. Stop it or wait for its end, then press again.")
                 return
             button.disabled, button.description = True, "timing ..."

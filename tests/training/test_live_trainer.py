@@ -12,6 +12,7 @@ import time
 import types
 
 from resnet_lessons import plots, recipes, training, widgets
+from resnet_lessons.results import records
 from resnet_lessons.widgets import live_trainer, run_words
 
 import html_tables
@@ -41,6 +42,10 @@ def trainer(tmp_path):
 
 
 button = control
+
+
+def test_a_run_is_called_as_the_train_command_calls_it(trainer):
+    assert trainer.out.name == records.run_name(DROPPING, HELD_BACK, 0, dataset().name)
 
 
 class Idle:
