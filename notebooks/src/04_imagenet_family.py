@@ -108,13 +108,6 @@ widgets.bottleneck_table(outer=256, inner=64, side=56)
 widgets.bottleneck_calculator(outer=256, inner=64, side=56)
 
 # %% [markdown]
-# <details><summary>Answer</summary>
-#
-# With 256 channels outside the break-even lies between 256 and 512 inside: such a "bottleneck" would be wider than its
-# ends. Weights, and multiply-adds for each value, do not depend on the side.
-#
-# </details>
-#
 # (The widths are lists and not sliders, because a screen reader reads out the width in a list, and of a slider the
 # position.)
 #
@@ -148,8 +141,10 @@ checks.bottleneck_saving(bottleneck_saving)
 # ```
 #
 # </details>
-
-# %% [markdown]
+#
+# And the widget's two questions? With 256 channels outside the break-even lies between 256 and 512 inside: such a
+# "bottleneck" would be wider than its ends. Weights, and multiply-adds for each value, do not depend on the side.
+#
 # ## 2 When does it save time?
 #
 # A multiply-add is not a second. **Predict.** With an expansion of 4 the basic unit has 17 times the multiply-adds of

@@ -134,7 +134,7 @@ def test_each_choice_has_its_own_folder(trainer):
     trainer.spec = dataclasses.replace(DROPPING, depth=14)
     found.add(trainer.out)
     assert len(found) == 4
-    assert trainer.out.name == f"bright-{trainer.spec.name}-other-1"
+    assert trainer.out.name == f"{trainer.spec.name}-other-bright-seed1"
 
 
 @pytest.mark.parametrize("seed", [0, 12345, recipes.HIGHEST_SEED])
