@@ -147,6 +147,17 @@ def test_a_changed_byte_never_raises_anything_but_a_data_error(tmp_path, at, fli
         assert arrays.x_train.shape == (50, 32, 32, 3)
 
 
+def test_flags_of_a_dtype_in_a_damaged_file_reach_no_other_array(tmp_path):
+    """Found by the test above: NumPy took them, and complained of uint8 when an array was freed."""
+    files = samples.batches(samples.arrays())
+    end = b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK%ct"  # of the state that is given to the dtype: -1, -1, flags
+    assert files["data_batch_3"].count(end % 0) == 1
+    changed = files["data_batch_3"].replace(end % 0, end % 0x3F)
+    arrays = formats.read(samples.write_folder(tmp_path / "batches", {**files, "data_batch_3": changed}), "cifar10")
+    assert arrays.x_train.dtype.flags == 0
+    assert formats.load_pickle("batch", changed)[b"data"].dtype.flags == 0
+
+
 class Command:
     """Pickles into a call of `function`, as a hostile file would."""
 
