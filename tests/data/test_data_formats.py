@@ -6,7 +6,7 @@ import pickle
 import re
 import tarfile
 
-from resnet_lessons.data import DataError, formats
+from resnet_lessons.data import DataError, formats, pickles
 
 import data_samples as samples
 import numpy as np
@@ -58,9 +58,9 @@ def test_a_python_2_pickle_of_numpy_1_is_read():
     text = pickle.dumps({b"data": np.arange(6, dtype=np.uint8).reshape(2, 3)}, protocol=2)
     old = text.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
     assert old != text
-    np.testing.assert_array_equal(formats.load_pickle("batch", old)[b"data"], [[0, 1, 2], [3, 4, 5]])
+    np.testing.assert_array_equal(pickles.load(old)[b"data"], [[0, 1, 2], [3, 4, 5]])
     python_2 = b"\x80\x02}U\x06labels]K\x07as."  # {"labels": [7]} with a str of bytes
-    assert formats.load_pickle("batch", python_2) == {b"labels": [7]}
+    assert pickles.load(python_2) == {b"labels": [7]}
 
 
 def test_labels_in_a_column_and_images_without_channel_are_accepted(tmp_path):
@@ -155,7 +155,7 @@ def test_flags_of_a_dtype_in_a_damaged_file_reach_no_other_array(tmp_path):
     changed = files["data_batch_3"].replace(end % 0, end % 0x3F)
     arrays = formats.read(samples.write_folder(tmp_path / "batches", {**files, "data_batch_3": changed}), "cifar10")
     assert arrays.x_train.dtype.flags == 0
-    assert formats.load_pickle("batch", changed)[b"data"].dtype.flags == 0
+    assert pickles.load(changed)[b"data"].dtype.flags == 0
 
 
 class Command:
